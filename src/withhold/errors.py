@@ -19,6 +19,7 @@
     │   └── NotAnAdmin                only an admin of the organisation may change this
     ├── ConflictError             look again, then try again
     │   ├── LedgerMoved               something newer stands in the ledger
+    │   ├── PreconditionFailed        an If-Match names an older entry
     │   ├── KeyReused                 an idempotency key came with another body
     │   ├── NameTaken                 another builder committed first
     │   └── FenceClosed               a party of the files was withdrawn since the cutoff
@@ -122,6 +123,10 @@ class ConflictError(WithholdError):
 
 class LedgerMoved(ConflictError):
     """Something newer than the caller expected stands in the ledger."""
+
+
+class PreconditionFailed(ConflictError):
+    """An If-Match names an older entry than the one that stands."""
 
 
 class KeyReused(ConflictError):

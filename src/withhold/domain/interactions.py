@@ -1,0 +1,118 @@
+"""Interactions: what is captured, and what it repeats.
+
+All input and output data is captured as interactions (A1): conversations, documents attached or
+uploaded (A6), API calls and related data (A10), and feedback. A row that repeats earlier content (an
+attachment, a rated or derived-from row, replayed turns of its conversation) carries the authors and the
+lowest position of what it repeats (design section 1).
+
+A row of a conversation that already has rows repeats it when it holds more than one turn, or a message
+that the conversation already had: chat clients send the whole history with every turn.
+
+Not here: decoding (`web.api`, `services.imports`), parties (`parties`), storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from withhold.domain.names import AccountId, OrganizationId, Position, ProductId
+from withhold.domain.parties import Author
+
+MAX_ID_CHARS = 256
+MAX_PARTICIPANTS = 256
+MAX_SOURCES = 256  # attachments and derived-from ids of one row
+MAX_MESSAGES = 4096
+MAX_ROW_BYTES = 16 * 1024 * 1024  # one line, before parsing
+
+
+class InteractionKind(IntEnum):
+    """What an interaction is; the value is its code in lake files."""
+
+    CONVERSATION = 0  # one or more turns of a chat
+    DOCUMENT = 1  # something attached or uploaded; input data of its uploader (A6)
+    API_CALL = 2  # a request and its answer (A10)
+    FEEDBACK = 3  # a rating or comment about another interaction; never overrides an opt-out
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn's text."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """One captured unit, as the product reports it (contract, design section 8).
+
+    Attributes:
+        sha256: a document's own hash, 64 lower-case hex digits, by which others attach it.
+        attachments: hashes of documents used in it.
+        about: the interaction that feedback is about.
+        derived_from: interactions whose content it repeats.
+        token: a capture token taken before the content was accepted.
+    """
+
+    id: str
+    product: ProductId
+    kind: InteractionKind
+    account: AccountId
+    messages: tuple[Message, ...]
+    organization: OrganizationId | None = None
+    participants: tuple[AccountId, ...] = ()
+    conversation: str | None = None
+    project: str | None = None
+    api_key: str | None = None
+    sha256: str | None = None
+    attachments: tuple[str, ...] = ()
+    about: str | None = None
+    derived_from: tuple[str, ...] = ()
+    token: str | None = None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Ids of the interactions it repeats or is about."""
+        return (*self.derived_from, *((self.about,) if self.about is not None else ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Whose content something is, and since when: what a row inherits from what it repeats.
+
+    Attributes:
+        authors: everyone whose content is in it.
+        position: the lowest position at which anything in it was accepted.
+    """
+
+    authors: frozenset[Author]
+    position: Position
+
+
+def inherit(own: Provenance, repeated: Iterable[Provenance]) -> Provenance:
+    """Return the provenance of a row: its own with that of all it repeats, at the lowest position."""
+    everything = (own, *repeated)
+    return Provenance(
+        frozenset().union(*(p.authors for p in everything)),
+        min(p.position for p in everything),
+    )
+
+
+def turns(messages: Sequence[Message]) -> int:
+    """Return how many turns a row holds: how often a user speaks after somebody else did."""
+    count, previous = 0, ""
+    for message in messages:
+        if message.role == "user" and previous != "user":
+            count += 1
+        previous = message.role
+    return count
+
+
+class IdState(IntEnum):
+    """What is known of an interaction's id."""
+
+    STORED = 0  # the row is in the lake or its log
+    REFUSED = 1  # a party was out when it came; refused from then on, whatever anybody says later
+    DELETED = 2  # it was deleted; never stored again

@@ -1,0 +1,132 @@
+"""The parties of a row: everyone whose opt-out withholds it.
+
+Every author and document owner gives, for the row's product and for the product the content came from:
+the account; every organisation and plan it had at any position from the row's stamp to its arrival;
+that plan's lock; and, if at any of those positions the setting's holder had made no choice of its own,
+that plan's default (design section 1). Arrival is the snapshot of the directory that is passed in.
+
+Where records cannot tell positions apart the answer includes more parties, never fewer: one party too
+many only loses rows, one too few breaks the promise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from withhold.domain.directory import OPEN, Directory, Subject, SubjectKind
+from withhold.domain.names import PartyNo, PlanId, Position, ProductId, SubjectNo
+from withhold.domain.policy import HeldBy
+from withhold.errors import InputError
+
+
+class PartyKind(IntEnum):
+    """What a party's holder is; the value is its code in stored arrays."""
+
+    ACCOUNT = 0  # the person's own standing
+    ORGANIZATION = 1  # the organisation's standing
+    PLAN_DEFAULT = 2  # the default of a plan, for holders without a choice of their own
+    PLAN_LOCK = 3  # the lock of a plan, which no choice escapes
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Somebody whose content is in a row.
+
+    Attributes:
+        account: the account.
+        organization: the organisation the content was made in, None when not said: then all count.
+        product: the product the content was made in.
+    """
+
+    account: SubjectNo
+    organization: SubjectNo | None
+    product: ProductId
+
+
+def parties_of(
+    authors: Iterable[Author], product: ProductId, stamp: Position, directory: Directory
+) -> tuple[PartyNo, ...]:
+    """Return all parties of a row, sorted, each once.
+
+    Args:
+        authors: everyone whose content is in the row.
+        product: the row's own product.
+        stamp: the row's position, the lowest of anything in it.
+        directory: the snapshot at which the row arrives.
+
+    Raises:
+        InputError: an author was not a member of the organisation it is said to have acted in.
+    """
+    found: set[PartyNo] = set()
+    for author in authors:
+        for each in {product, author.product}:
+            found.update(_parties_of_author(author, each, stamp, directory))
+    return tuple(sorted(found))
+
+
+def _parties_of_author(
+    author: Author, product: ProductId, stamp: Position, directory: Directory
+) -> Iterator[PartyNo]:
+    account = directory.subject(author.account)
+    yield account.holdings[product].party
+    plans = 0
+    for holder in _contexts(account, author.organization, stamp, directory):
+        if holder.kind is SubjectKind.ORGANIZATION:
+            yield holder.holdings[product].party
+        for plan in _plans_since(holder, product, stamp):
+            plans += 1
+            yield from _parties_of_plan(account, holder, product, plan, stamp, directory)
+    if not plans:  # nobody states a plan: the product's personal plan holds
+        plan = directory.policy.product(product).personal_plan
+        yield from _parties_of_plan(account, account, product, plan, stamp, directory)
+
+
+def _contexts(
+    account: Subject, organization: SubjectNo | None, stamp: Position, directory: Directory
+) -> Iterator[Subject]:
+    """Yield the organisations, and the account itself, whose plans count for the row."""
+    counted = [m for m in account.memberships if m.until > stamp]
+    if organization is not None:
+        if organization not in {m.organization for m in account.memberships}:
+            raise InputError(
+                "the account was never a member of the organization named in the row; "
+                "name one of its own or leave it out"
+            )
+        moved = any(m.until != OPEN or m.since > stamp for m in counted)
+        if not moved:
+            yield directory.subject(organization)
+            return
+        yield directory.subject(organization)
+    for no in {m.organization for m in counted} - {organization}:
+        assert no is not None
+        yield directory.subject(no)
+    yield account
+
+
+def _plans_since(holder: Subject, product: ProductId, stamp: Position) -> set[PlanId]:
+    return {s.plan for s in holder.plans if s.product == product and s.until > stamp}
+
+
+def _parties_of_plan(
+    account: Subject,
+    context: Subject,
+    product: ProductId,
+    plan: PlanId,
+    stamp: Position,
+    directory: Directory,
+) -> Iterator[PartyNo]:
+    parties = directory.plan(product, plan)
+    yield parties.lock
+    chooser = chooser_of(account, context, product, plan, directory)
+    if chooser.holdings[product].unchosen_until > stamp:
+        yield parties.default
+
+
+def chooser_of(
+    account: Subject, context: Subject, product: ProductId, plan: PlanId, directory: Directory
+) -> Subject:
+    """Return whose own choice stands in the place of the plan's default (design section 2)."""
+    held_by = directory.policy.held_by(product, plan)
+    return account if held_by is HeldBy.ACCOUNT else context
