@@ -18,7 +18,7 @@ from enum import IntEnum
 from withhold.domain.directory import OPEN, Directory, Subject, SubjectKind
 from withhold.domain.names import PartyNo, PlanId, Position, ProductId, SubjectNo
 from withhold.domain.policy import HeldBy
-from withhold.errors import InputError
+from withhold.errors import InputError, UnknownPlan
 
 
 class PartyKind(IntEnum):
@@ -128,5 +128,8 @@ def chooser_of(
     account: Subject, context: Subject, product: ProductId, plan: PlanId, directory: Directory
 ) -> Subject:
     """Return whose own choice stands in the place of the plan's default (design section 2)."""
-    held_by = directory.policy.held_by(product, plan)
+    try:
+        held_by = directory.policy.held_by(product, plan)
+    except UnknownPlan:  # no longer in the policy: its lock is out, so nothing is admitted by this
+        return context
     return account if held_by is HeldBy.ACCOUNT else context
