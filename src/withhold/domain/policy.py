@@ -1,9 +1,9 @@
 """Policy: which plans are on, who holds the setting, what is locked, and where the switch stands.
 
-The rule (design section 2): products, plans, defaults, locks, holders, surfaces and labels are values
-read from one versioned file, never code (A3). A plan's default is the standing of that plan's default
-party and its lock the standing of that plan's lock party, so adopting a policy changes a few standings
-however many people it covers; `changes` says which.
+The rule (design section 2): products, plans, defaults, locks, holders, surfaces and labels are
+values read from one versioned file, never code (A3). A plan's default is the standing of its
+default party and its lock the standing of its lock party, so adopting a policy changes a few
+standings however many people it covers; `changes` says which.
 
 Invariants, held by `policy_file.loads`:
 - ids are unique where they are looked up, and ``personal_plan`` names a plan of its product;
@@ -84,7 +84,7 @@ class Surface:
     Attributes:
         id: for example ``console``.
         path: every step a person takes to the control, in order, with its exact label.
-        section: the step of the path that is a section of a page rather than a page, empty for none.
+        section: the step of the path that is a section of a page, not a page; empty for none.
         control: what stands at the end of the path.
         label: the control's exact label.
     """
@@ -132,7 +132,9 @@ class Product:
             if plan.id == plan_id:
                 return plan
         known = ", ".join(plan.id for plan in self.plans)
-        raise UnknownPlan(f"product {self.id} has no plan {plan_id[:32]!r}; expected one of {known}")
+        raise UnknownPlan(
+            f"product {self.id} has no plan {plan_id[:32]!r}; expected one of {known}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ class Policy:
         digest: SHA-256 of the file's exact bytes, in hexadecimal.
         notice: the text version shown beside the controls.
         legal_basis: the sentence on what the use of the data rests on.
-        feedback_overrides: always False; kept so that every surface can state the rule from the policy.
+        feedback_overrides: always False; here so that every surface can show the rule.
         roles_that_change: the roles that may change what an organisation holds.
         products: all products, in the order people see them.
     """
@@ -198,7 +200,9 @@ class DefaultChange(Enum):
     TURNED_OFF = "turned_off"  # the default goes out; the lock stays as it is
     LOCKED = "locked"  # the lock goes out; the default stays as it is
     UNLOCKED = "unlocked"  # the lock goes on from this entry; the default stays as it is
-    REMOVED = "removed"  # the new policy lacks the plan: default and lock go out, accounts keep the id
+    REMOVED = (
+        "removed"  # the new policy lacks the plan: default and lock go out, accounts keep the id
+    )
 
     @property
     def default_on(self) -> bool | None:
@@ -235,8 +239,9 @@ class PlanChange:
 def changes(old: Policy | None, new: Policy) -> tuple[PlanChange, ...]:
     """Return what adopting a policy changes in the standings of plan parties.
 
-    An introduced plan may have parties already, from a policy before ``old`` that had it: they are out
-    since its removal, and one that goes on then is on since the adopting entry, never "never out".
+    An introduced plan whose product stood in a policy before ``old``, but not in ``old`` itself, or
+    that has parties already from such a policy, is on since the adopting entry, never "never out":
+    rows stamped before the return must not escape what was out then.
 
     Args:
         old: the policy in force, None before the first one.
@@ -285,9 +290,9 @@ def _introduction(plan: Plan) -> DefaultChange:
 def _check_lasting(old: Policy, new: Policy) -> None:
     """Refuse what would be a move of many accounts without an entry that moves them.
 
-    A row that arrives late takes its parties from the policy of its arrival. Had another plan or another
-    holder counted at its stamp, a party that was out then would be missing now. Removing a plan or a
-    product and bringing it back is safe: its lock party is then on only since its return.
+    A row that arrives late takes its parties from the policy of its arrival. Had another plan or
+    another holder counted at its stamp, a party that was out then would be missing now. Removing a
+    plan or a product and bringing it back is safe: its parties are on only since its return.
     """
     products = {product.id: product for product in old.products}
     for product in new.products:

@@ -1,9 +1,9 @@
 """The policy file: text in, a valid `Policy` or a refusal with line and reason out.
 
-Everything is strict, because a misread line here is a breach for everybody on a plan: unknown keys,
-wrong types (a boolean means ``true`` or ``false``), duplicate ids, ids outside the pattern, a locked
-plan that is on, and any exception to "feedback never overrides an opt-out" are refused. Texts are shown
-to people beside the control, so they must be one printable line.
+Everything is strict, because a misread line is a breach for everybody on a plan: unknown keys,
+wrong types (a boolean means ``true`` or ``false``), duplicate ids, ids outside the pattern, a
+locked plan that is on, and any exception to "feedback never overrides an opt-out" are refused.
+Texts are shown to people beside the control, so they must be one printable line.
 
 Source: articles A2-A5, A8-A10; design sections 2 and 8. The keys are described in docs/policy.md.
 
@@ -27,7 +27,7 @@ from withhold.domain.toml_lines import TomlPath, line_of
 from withhold.errors import PolicyFileError
 
 MAX_FILE_BYTES = 256 * 1024
-MAX_LINE_CHARACTERS = 4_000
+MAX_LINE_CHARACTERS = 1_000
 MAX_TEXT_CHARACTERS = 600
 
 _ID = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -93,7 +93,7 @@ def loads(source: str | bytes) -> Policy:
 def _encoded(source: str | bytes) -> bytes:
     if isinstance(source, str):
         try:
-            source = source.encode()
+            return _encoded(source.encode())
         except UnicodeEncodeError as error:
             line = source.count("\n", 0, error.start) + 1
             raise PolicyFileError("a character that UTF-8 cannot hold", line=line) from None
@@ -124,12 +124,13 @@ def _parsed(text: str) -> Mapping[str, object]:
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise PolicyFileError("values are nested too deeply; expected tables of plain values") from None
+        raise PolicyFileError("values nested too deeply; expected tables of texts") from None
     except ValueError as error:  # wider than the parser's own error: numbers of many digits
         found = _SYNTAX_LINE.search(str(error))
         # "at end of document" names no line: it is the last one.
         line = int(found[1]) if found else text.count("\n") + 1
-        raise PolicyFileError(f"not valid TOML: {_SYNTAX_LINE.sub('', str(error)).strip()}", line=line) from None
+        what = _SYNTAX_LINE.sub("", str(error)).strip()
+        raise PolicyFileError(f"not valid TOML: {what}", line=line) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +188,10 @@ class _Table:
         return self.chosen(key, self.text(key), kind)
 
     def chosen(self, key: str, value: str, kind: type[_Choice]) -> _Choice:
-        for member in kind:
-            if member.value == value:
-                return member
-        known = ", ".join(str(member.value) for member in kind)
-        self.refuse(key, f"{key} says {value[:40]!r}; expected one of {known}")
+        members = {str(member.value): member for member in kind}
+        if value not in members:
+            self.refuse(key, f"{key} says {value[:40]!r}; expected one of {', '.join(members)}")
+        return members[value]
 
     def tables(self, key: str, known: Iterable[str]) -> tuple[_Table, ...]:
         """Return an array of tables: at least one, of known keys, each with an id of its own."""

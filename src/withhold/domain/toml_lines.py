@@ -1,9 +1,9 @@
 """Lines of a TOML document: where a key or a table stands.
 
-The standard parser reports lines for faults of syntax only. For faults of meaning this module walks a
-document that is *known to parse* statement by statement and notes the line each path first appears on.
-It reads no values: strings, brackets and comments are only stepped over, and the names in keys and
-headers are read by the standard parser itself, so that quoting and escapes have one interpretation.
+The standard parser reports lines for faults of syntax only. For faults of meaning this module walks
+a document that is *known to parse*, statement by statement, and notes the line each path first
+appears on. It reads no values: strings, brackets and comments are only stepped over, and the names
+in keys and headers are read by the standard parser itself, so that escapes have one interpretation.
 
 Not here: keys inside inline tables and arrays; they stand on the line of the statement they are in.
 """
@@ -60,7 +60,7 @@ def _lines(document: str) -> dict[TomlPath, int]:
 
 
 def _statements(document: str) -> Iterator[tuple[int, str]]:
-    """Yield the line and the head of each statement: a whole header, or the key before its equals sign."""
+    """Yield line and head of each statement: a whole header, or a key before its equals sign."""
     line, start, depth = 1, 0, 0
     head = ""
     for token in _TOKEN.finditer(document + "\n"):
