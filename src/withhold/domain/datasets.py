@@ -145,6 +145,8 @@ def parse_ref(text: str) -> DatasetRef:
     """
     match = _REFERENCE.fullmatch(text)
     if not match:
-        raise InputError(f"dataset {text[:80]!r}: expected name@version, for example chat@3 or chat@latest")
+        raise InputError(
+            f"dataset {text[:80]!r}: expected name@version, for example chat@3 or chat@latest"
+        )
     version = match[2]
     return DatasetRef(match[1], None if version == "latest" else int(version))

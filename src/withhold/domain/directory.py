@@ -108,9 +108,7 @@ class Subject:
 
     def plan_now(self, product: ProductId) -> PlanId | None:
         """Return the plan it is on now for ``product``, None when it states none."""
-        return next(
-            (s.plan for s in self.plans if s.product == product and s.until == OPEN), None
-        )
+        return next((s.plan for s in self.plans if s.product == product and s.until == OPEN), None)
 
     def memberships_now(self) -> tuple[Membership, ...]:
         """Return the memberships that hold now."""

@@ -49,9 +49,7 @@ class Closed:
     positions: tuple[Position, ...]
 
 
-def decide(
-    since: Iterable[Withdrawal], concerns: Callable[[Withdrawal], bool]
-) -> Open | Closed:
+def decide(since: Iterable[Withdrawal], concerns: Callable[[Withdrawal], bool]) -> Open | Closed:
     """Decide a commit.
 
     Args:

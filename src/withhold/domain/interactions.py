@@ -24,7 +24,14 @@ MAX_ID_CHARS = 256
 MAX_PARTICIPANTS = 256
 MAX_SOURCES = 256  # attachments and derived-from ids of one row
 MAX_MESSAGES = 4096
+MAX_ROLE_CHARS = 64
 MAX_ROW_BYTES = 16 * 1024 * 1024  # one line, before parsing
+MAX_BODY_BYTES = 64 * 1024 * 1024  # one batch, before parsing
+MAX_BATCH_ROWS = 100_000
+MAX_MARKS = 4096  # messages remembered of one conversation; beyond, every row of it inherits
+
+BEFORE_ALL = Position(-1)
+"""The position of what may never be used: below every standing, so that whatever repeats it is withheld."""
 
 
 class InteractionKind(IntEnum):
@@ -76,6 +83,19 @@ class Interaction:
     def sources(self) -> tuple[str, ...]:
         """Ids of the interactions it repeats or is about."""
         return (*self.derived_from, *((self.about,) if self.about is not None else ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A line that was refused; nothing of it was kept.
+
+    Attributes:
+        line: its number in the batch, 1-based.
+        reason: what is wrong and what was expected; never content.
+    """
+
+    line: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

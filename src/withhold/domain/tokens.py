@@ -39,7 +39,11 @@ def position_of(key: bytes, token: str) -> Position:
     except (ValueError, binascii.Error):
         raise TokenRefused("capture token: not base64url; take one from GET /v1/head") from None
     number = raw[2:10]
-    if len(raw) != _BYTES or raw[:2] != _TAG or not hmac.compare_digest(raw[10:], _mac(key, number)):
+    if (
+        len(raw) != _BYTES
+        or raw[:2] != _TAG
+        or not hmac.compare_digest(raw[10:], _mac(key, number))
+    ):
         raise TokenRefused("capture token: not minted by this ledger; take one from GET /v1/head")
     return Position(int.from_bytes(number, "big"))
 

@@ -1,0 +1,1 @@
+"""Training opt-outs that hold."""

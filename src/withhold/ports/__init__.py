@@ -1,0 +1,63 @@
+"""What the services ask of the outside world. Each docstring is a contract.
+
+Every public method raises only errors of `withhold.errors`; an adapter wraps what its libraries raise.
+All methods are synchronous and may be called from any thread.
+
+Two stores stand behind these ports. *The control store* (Ledger, Files, Datasets, Credentials) is one
+database: everything that must hold together is one transaction there. *The capture store* (Intake) is a
+second one, so that capturing never makes an opt-out wait. They meet at one number, the first ordinal
+that is not yet sealed, and that number lives in the control store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from withhold.ports.credentials import Credential, Credentials
+from withhold.ports.datasets import Datasets, ExportRecord, Reader, Readers
+from withhold.ports.files import Applied, Files, LakeFile
+from withhold.ports.intake import Intake, IntakeTransaction, KnownConversation, KnownId, RowBatch
+from withhold.ports.lake import Engine, Lake, LakeRow
+from withhold.ports.ledger import Clock, ConsentTable, Ledger, Record, Remembered, Transaction
+
+__all__ = [
+    "Applied",
+    "Clock",
+    "ConsentTable",
+    "Credential",
+    "Credentials",
+    "Datasets",
+    "Engine",
+    "ExportRecord",
+    "Files",
+    "Intake",
+    "IntakeTransaction",
+    "KnownConversation",
+    "KnownId",
+    "Lake",
+    "LakeFile",
+    "LakeRow",
+    "Ledger",
+    "Ports",
+    "Reader",
+    "Readers",
+    "Record",
+    "Remembered",
+    "RowBatch",
+    "Transaction",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything a service may ask for; put together once, in `app` (or by a test, from fakes)."""
+
+    clock: Clock
+    ledger: Ledger
+    files: Files
+    datasets: Datasets
+    readers: Readers
+    credentials: Credentials
+    intake: Intake
+    lake: Lake
+    engine: Engine

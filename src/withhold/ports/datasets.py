@@ -1,0 +1,89 @@
+"""The datasets ports: committed versions, who reads them, which exports were handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from withhold.domain.datasets import Dataset, DatasetRef, Manifest
+from withhold.domain.fence import Withdrawal
+from withhold.domain.names import Position
+
+
+class Datasets(Protocol):
+    """Committed dataset versions. A version exists from its ledger entry on, never before."""
+
+    def commit(
+        self, manifest: Manifest, concerns: Callable[[Withdrawal], bool], recorded_at: int
+    ) -> Dataset:
+        """Commit a version through the fence, in the ledger's own transaction.
+
+        Raises:
+            FenceClosed: withdrawals after ``manifest.cutoff`` touch its files.
+            NameTaken: the version exists, with another manifest. (With the same manifest, the version
+                that exists is returned: a retry after an unknown outcome yields one version.)
+        """
+        ...
+
+    def commit_locked(self, prepare: Callable[[], Manifest], recorded_at: int) -> Dataset:
+        """Hold the sequencer's lock, prepare the manifest at the head, and commit it.
+
+        ``prepare`` runs while nobody appends; what it applies through `Files` joins the transaction.
+        """
+        ...
+
+    def next_version(self, name: str) -> int:
+        """Return the number the next version of this name will have."""
+        ...
+
+    def get(self, ref: DatasetRef) -> Dataset | None:
+        """Return a version, None when there is none."""
+        ...
+
+    def all(self) -> Sequence[Dataset]:
+        """Return every version, in order of commit."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """An open reader of a dataset: listed so that people can be told (I1 for open readers)."""
+
+    id: str
+    dataset: str
+    ends_at: int  # UTC milliseconds since 1970; shown, never compared to decide a yield
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRecord:
+    """An export that was handed out: listed so that people can be told."""
+
+    dataset: str
+    position: Position
+    rows: int
+    recorded_at: int  # UTC milliseconds since 1970
+
+
+class Readers(Protocol):
+    """Who reads datasets now, and which exports were handed out."""
+
+    def renew(self, reader: Reader) -> None:
+        """Note that a reader is open until its lease ends."""
+        ...
+
+    def close(self, reader_id: str) -> None:
+        """Forget a reader that has stopped."""
+        ...
+
+    def open(self, now_ms: int) -> Sequence[Reader]:
+        """Return the readers whose lease has not ended."""
+        ...
+
+    def add_export(self, export: ExportRecord) -> None:
+        """Note an export."""
+        ...
+
+    def exports(self) -> Sequence[ExportRecord]:
+        """Return all exports, oldest first."""
+        ...

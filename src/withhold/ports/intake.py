@@ -1,0 +1,143 @@
+"""The intake port: the write-ahead log of captured rows, and what is known of what they repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from withhold.domain.interactions import IdState, Provenance
+from withhold.domain.names import Ordinal, ProductId
+
+
+@dataclass(frozen=True, slots=True)
+class RowBatch:
+    """Rows of one product in order of ordinal, as columns of equal length.
+
+    Attributes:
+        first: the ordinal of the first row; the others follow without gaps.
+        kinds: codes of `InteractionKind`.
+        roles, contents: per row, the messages' roles and texts.
+        positions: each row's position, the lowest of anything in it.
+        party_sets: the distinct party sets, each sorted.
+        set_nos: per row, an index into ``party_sets``.
+    """
+
+    product: ProductId
+    first: Ordinal
+    ids: list[str]
+    kinds: list[int]
+    conversations: list[str | None]
+    projects: list[str | None]
+    api_keys: list[str | None]
+    roles: list[list[str]]
+    contents: list[list[str]]
+    positions: list[int]
+    party_sets: list[tuple[int, ...]]
+    set_nos: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownId:
+    """What is known of an id.
+
+    Attributes:
+        ordinal: its row, None when it was refused.
+        provenance: whose content it is; what rows that repeat it inherit.
+    """
+
+    state: IdState
+    ordinal: Ordinal | None
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class KnownConversation:
+    """What is known of a conversation.
+
+    Attributes:
+        marks: keyed hashes of the messages it had, so that repeated ones are recognised.
+        is_deleted: it was deleted; nothing more of it is stored.
+    """
+
+    provenance: Provenance
+    marks: frozenset[int]
+    is_deleted: bool
+
+
+class IntakeTransaction(Protocol):
+    """One capture batch: what is known, and what is kept of it. Nothing is visible before it commits.
+
+    Ids, hashes and conversation names are kept only as keyed hashes, outside the stored rows.
+    """
+
+    def ids(self, product: ProductId, ids: Iterable[str]) -> Mapping[str, KnownId]:
+        """Return what is known of these ids; unknown ones are absent."""
+        ...
+
+    def documents(self, hashes: Iterable[str]) -> Mapping[str, Provenance]:
+        """Return the provenance of documents captured in any product; unknown ones are absent."""
+        ...
+
+    def conversations(
+        self, product: ProductId, names: Iterable[str]
+    ) -> Mapping[str, KnownConversation]:
+        """Return what is known of these conversations; unknown ones are absent."""
+        ...
+
+    def mark(self, text: str) -> int:
+        """Return the keyed hash of a message's text, a 64-bit integer."""
+        ...
+
+    def next_ordinal(self, product: ProductId) -> Ordinal:
+        """Return the ordinal the next stored row of the product will have."""
+        ...
+
+    def store(self, batch: RowBatch) -> None:
+        """Append rows to the write-ahead log."""
+        ...
+
+    def put_ids(self, product: ProductId, known: Mapping[str, KnownId]) -> None:
+        """Keep what became of ids; replaces what was known of them."""
+        ...
+
+    def put_documents(self, known: Mapping[str, Provenance]) -> None:
+        """Keep the provenance of documents; replaces what was known of them."""
+        ...
+
+    def put_conversations(self, product: ProductId, known: Mapping[str, KnownConversation]) -> None:
+        """Keep what is known of conversations; replaces what was known of them."""
+        ...
+
+
+class Intake(Protocol):
+    """The write-ahead log of captured rows, and what is known of ids, documents and conversations.
+
+    Durability: when `transaction` has been left without an error, everything put into it is on disk.
+    Concurrency: one transaction at a time, by any thread of any process; readers never wait.
+    """
+
+    def transaction(self) -> AbstractContextManager[IntakeTransaction]:
+        """Open a batch; leaving it commits, an exception leaves no trace.
+
+        Raises:
+            StorageError: the disk refused; nothing of the batch was kept.
+        """
+        ...
+
+    def end(self, product: ProductId) -> Ordinal:
+        """Return the ordinal after the last durable row of the product."""
+        ...
+
+    def unsealed(self, product: ProductId, first: Ordinal) -> Iterator[RowBatch]:
+        """Yield the durable rows from ``first`` on, in order, in batches of bounded size."""
+        ...
+
+    def trim(self, product: ProductId, before: Ordinal) -> None:
+        """Drop rows below an ordinal that are sealed in a registered file. Repeating it is harmless."""
+        ...
+
+    def find(self, product: ProductId, row_id: str) -> KnownId | None:
+        """Return what is known of one id."""
+        ...

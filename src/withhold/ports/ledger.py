@@ -1,0 +1,175 @@
+"""The ledger port: every choice, and the directory and standings derived from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from withhold.domain.admission import Standings
+from withhold.domain.directory import Directory, Subject
+from withhold.domain.ledger import Event, EventKind
+from withhold.domain.names import PartyNo, Position, ProductId, SubjectNo
+from withhold.domain.parties import PartyKind
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """Time for people to read. It decides nothing."""
+
+    def now_ms(self) -> int:
+        """Return UTC milliseconds since 1970."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What an idempotency key was used for.
+
+    Attributes:
+        digest: a digest of the whole request (holder, product, body).
+        position: the entry that the first answer named.
+    """
+
+    digest: bytes
+    position: Position
+
+
+class Transaction(Directory, Protocol):
+    """The directory at the head, inside the sequencer's transaction, and the one way to add to it.
+
+    Consistency: nobody else appends while a Transaction is in use. What `add` was given is visible to
+    later reads of the same Transaction. If the change raises, nothing of it remains.
+    """
+
+    @property
+    def next(self) -> Position:
+        """The position the next added event will have."""
+        ...
+
+    def add(self, event: Event) -> Position:
+        """Append an event with its effects, records and deletions; return its position."""
+        ...
+
+    def new_subject(self) -> SubjectNo:
+        """Return a number no subject ever had."""
+        ...
+
+    def new_party(self, kind: PartyKind, product: ProductId, subject: SubjectNo | None) -> PartyNo:
+        """Return a number no party ever had; ``subject`` is None for a plan's party."""
+        ...
+
+    def accounts(self) -> Iterator[Subject]:
+        """Yield every account and organisation, for the rare change that concerns all."""
+        ...
+
+    def adopted(self, policy_text: str) -> None:
+        """Make this text the policy in force; only together with a POLICY_ADOPTED event."""
+        ...
+
+    def recall(self, key: str) -> Remembered | None:
+        """Return what an idempotency key was used for, None when it is new."""
+        ...
+
+    def remember(self, key: str, remembered: Remembered) -> None:
+        """Keep what an idempotency key was used for."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An entry, opened: what a receipt is made of until receipts are signed.
+
+    Attributes:
+        previous_chain: the 32-byte chain value before the entry.
+        chain: the one after it.
+        opening: ``r`` for a sealed event, None for a public one.
+        event: the canonical bytes of the event body.
+    """
+
+    position: Position
+    kind: EventKind
+    entry: bytes
+    previous_chain: bytes
+    chain: bytes
+    opening: bytes | None
+    event: bytes
+
+
+class ConsentTable(Standings, Protocol):
+    """Every standing at one position, as arrays. A snapshot: it never changes after it was handed out."""
+
+    @property
+    def values(self) -> NDArray[np.uint64]:
+        """``on_since + 1`` by party number; 0 means out, so that missing memory means out."""
+        ...
+
+    @property
+    def kinds(self) -> NDArray[np.uint8]:
+        """`PartyKind` by party number; same length as `values`."""
+        ...
+
+
+class Ledger(Protocol):
+    """The append-only log of every choice, with the directory and standings derived from it.
+
+    Durability: when `append` returns, its entries and all their effects are on disk (fsync).
+    Concurrency: any number of threads and processes; one transaction at a time, in an order that is the
+    order of positions. Changes of several callers may share one disk flush (group commit). Opt-outs are
+    never refused here.
+    """
+
+    def append(self, change: Callable[[Transaction], T]) -> T:
+        """Run a change in the sequencer's transaction and return its result once it is durable.
+
+        Args:
+            change: a pure function of the Transaction; it may be run on another thread.
+
+        Raises:
+            StorageError: the disk refused; nothing was appended.
+            StateUnknown: the commit was sent and not answered.
+            WithholdError: whatever the change itself raised; nothing was appended.
+        """
+        ...
+
+    def head(self) -> Position:
+        """Return the position of the last durable entry, by any process; 0 when there is none."""
+        ...
+
+    def directory(self) -> AbstractContextManager[Directory]:
+        """Open a consistent snapshot of the directory at the head."""
+        ...
+
+    def standings(self) -> ConsentTable:
+        """Return the consent table at a position not below the head when this was called."""
+        ...
+
+    def standings_at(self, position: Position) -> ConsentTable:
+        """Rebuild the consent table at an earlier position from the entries alone."""
+        ...
+
+    def record(self, position: Position) -> Record | None:
+        """Return an entry, opened, None when there is none at that position."""
+        ...
+
+    def records_of(self, subject: SubjectNo) -> Iterator[Record]:
+        """Yield the consent record of a subject, newest entry first."""
+        ...
+
+    def verify(self) -> Position:
+        """Recompute chain, commitments and derived standings of every entry; return the head.
+
+        Raises:
+            VerificationError: names the first position that does not hold.
+        """
+        ...
+
+    def token_key(self) -> bytes:
+        """Return the 32-byte key of capture tokens, made when the ledger was made."""
+        ...
