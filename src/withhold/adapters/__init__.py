@@ -1,0 +1,1 @@
+"""Adapters: the ports of `withhold.ports` over disks, databases and processes."""

@@ -1,0 +1,1 @@
+"""The lake: immutable Parquet files of rows, each with a side index."""

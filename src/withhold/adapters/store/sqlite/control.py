@@ -1,0 +1,286 @@
+"""The control database: one writer at a time, group commit, consistent read snapshots.
+
+Writers queue. The first one leads: it runs the jobs of everybody waiting inside one transaction and
+flushes once, then hands the lead to the first that queued meanwhile. There is no thread of its own, so
+a program that forks, stops or is killed leaves nothing behind but what was committed.
+
+    BEGIN IMMEDIATE -> job, job, job … -> COMMIT (fsync) -> everybody is answered
+
+Invariants:
+- a job's result is handed out only after the COMMIT that holds it returned (confirm after fsync);
+- a job that raises leaves no trace and the others proceed: each runs in a savepoint of its own, except
+  a job that is alone, whose trace is the whole transaction;
+- many processes may use one database: nothing read before BEGIN is trusted inside it.
+
+Source: design section 4; SQLite "Write-Ahead Logging" and "PRAGMA synchronous".
+Not here: what the tables mean (`schema`), positions and chains (`ledger`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import apsw
+
+from withhold.adapters.store.sqlite import schema
+from withhold.errors import StateUnknown, StorageError
+
+T = TypeVar("T")
+
+BUSY_MS = 30_000  # how long a writer of one process waits for one of another
+MAX_JOBS = 256  # in one commit, so that the first to wait is never kept long
+IDLE_READERS = 16  # connections kept open for later readers
+WAL_PAGES = 4_000  # 16 MB of log between checkpoints
+
+
+def connect(path: Path) -> apsw.Connection:
+    """Open a database the durable way: WAL, and an fsync before every commit returns."""
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(BUSY_MS)
+    _use_wal(connection)
+    for setting in ("synchronous=FULL", "fullfsync=ON", "trusted_schema=OFF", "cache_size=-16384"):
+        connection.execute(f"PRAGMA {setting}")
+    connection.wal_autocheckpoint(WAL_PAGES)
+    return connection
+
+
+def _use_wal(connection: apsw.Connection) -> None:
+    """Switch to WAL; SQLite does not wait here for another process that does the same."""
+    for _ in range(200):
+        try:
+            if connection.pragma("journal_mode", "wal") == "wal":
+                return
+        except apsw.BusyError:
+            pass
+        time.sleep(0.01)
+    raise StorageError("the database could not be switched to write-ahead logging; is it in use?")
+
+
+def refused(error: apsw.Error) -> StorageError:
+    """Return what a caller is told when the database refused and nothing was recorded."""
+    return StorageError(
+        f"the database refused ({type(error).__name__}); nothing was recorded, check the disk"
+    )
+
+
+class _Ticket(Generic[T]):
+    """A job that waits, and what became of it. Its gate opens when it is done or has to lead."""
+
+    __slots__ = ("error", "gate", "is_done", "is_leading", "job", "result")
+
+    def __init__(self, job: Callable[[apsw.Connection], T]) -> None:
+        self.job = job
+        self.result: T | None = None
+        self.error: BaseException | None = None
+        self.is_done = False
+        self.is_leading = False
+        self.gate = threading.Lock()
+        self.gate.acquire()
+
+
+class Control:
+    """The control database of one home, for any number of threads and processes."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the database, making it when it is not there.
+
+        Raises:
+            StorageError: it cannot be opened, or belongs to a newer program.
+        """
+        self._path = path
+        try:
+            self._writer = connect(path)
+            schema.prepare(self._writer)
+        except apsw.Error as error:
+            raise refused(error) from error
+        self._mutex = threading.Lock()
+        self._queue: deque[_Ticket[object]] = deque()
+        self._is_led = False
+        self._owner = 0
+        self._epoch = 0
+        self._idle: deque[apsw.Connection] = deque()
+        self._is_closed = False
+
+    @property
+    def epoch(self) -> int:
+        """A number that changes whenever what a job saw before may no longer hold.
+
+        Within one epoch only the jobs of one transaction wrote anything, and nothing was undone; a
+        transaction's memory of the head is good for that long and no longer.
+        """
+        return self._epoch
+
+    def run(self, job: Callable[[apsw.Connection], T]) -> T:
+        """Run a job in a write transaction and return its result once that is on disk.
+
+        Called inside a job it joins the running transaction. The job may run on another thread.
+
+        Raises:
+            StorageError: nothing was recorded.
+            StateUnknown: the commit was sent and its answer is not known.
+            WithholdError: whatever the job raised; nothing of it was recorded.
+        """
+        if self._owner == threading.get_ident():
+            return self._join(job)
+        ticket: _Ticket[T] = _Ticket(job)
+        if self._wait_for_turn(ticket):
+            self._lead()
+        if ticket.error is not None:
+            raise ticket.error
+        return ticket.result  # type: ignore[return-value]  # T may itself be None
+
+    def _join(self, job: Callable[[apsw.Connection], T]) -> T:
+        try:
+            with self._writer:  # a savepoint, so that a caller may survive the error of a part
+                return job(self._writer)
+        except BaseException:
+            self._epoch += 1
+            raise
+
+    def _wait_for_turn(self, ticket: _Ticket[T]) -> bool:
+        """Queue up; return True when the caller has to lead, False when its job is done."""
+        with self._mutex:
+            if self._is_closed:
+                raise StorageError("the control database is closed; nothing was recorded")
+            self._queue.append(ticket)  # type: ignore[arg-type]  # read only through its own T
+            if not self._is_led:
+                self._is_led = True
+                return True
+        try:
+            ticket.gate.acquire()
+        except BaseException:  # an interrupt: do not leave the others without a leader
+            self._abandon(ticket)
+            raise
+        return not ticket.is_done
+
+    def _abandon(self, ticket: _Ticket[T]) -> None:
+        with self._mutex:
+            if ticket in self._queue:
+                self._queue.remove(ticket)  # type: ignore[arg-type]
+            successor = self._successor() if ticket.is_leading and not ticket.is_done else None
+        if successor is not None:
+            successor.gate.release()
+
+    def _successor(self) -> _Ticket[object] | None:
+        """Name who leads next; called with the mutex held."""
+        if self._queue:
+            self._queue[0].is_leading = True
+            return self._queue[0]
+        self._is_led = False
+        return None
+
+    def _lead(self) -> None:
+        with self._mutex:
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_JOBS))]
+        self._owner = threading.get_ident()
+        try:
+            self._commit(batch)
+        finally:
+            self._owner = 0
+            with self._mutex:
+                successor = self._successor()
+            for ticket in batch:
+                ticket.is_done = True
+                ticket.gate.release()
+            if successor is not None:
+                successor.gate.release()
+
+    def _commit(self, batch: list[_Ticket[object]]) -> None:
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            self._epoch += 1
+            is_alone = len(batch) == 1
+            for ticket in batch:
+                self._attempt(ticket, is_alone)
+        except BaseException as error:
+            self._undo(batch, error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        if self._writer.in_transaction:
+            self._flush(batch)
+
+    def _attempt(self, ticket: _Ticket[object], is_alone: bool) -> None:
+        """Run one job; its own error is kept for its caller, and its trace is undone."""
+        if not is_alone:
+            self._writer.execute("SAVEPOINT job")
+        try:
+            ticket.result = ticket.job(self._writer)
+        except Exception as error:
+            ticket.error = refused(error) if isinstance(error, apsw.Error) else error
+            self._epoch += 1
+            if not self._writer.in_transaction:  # the disk refused and SQLite undid everything
+                raise
+            self._writer.execute("ROLLBACK" if is_alone else "ROLLBACK TO job")
+        if not is_alone:
+            self._writer.execute("RELEASE job")
+
+    def _undo(self, batch: list[_Ticket[object]], error: BaseException) -> None:
+        """Nothing of the batch is recorded; everybody without an error of its own is told why."""
+        self._epoch += 1
+        if self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
+        cause = refused(error) if isinstance(error, apsw.Error) else None
+        for ticket in batch:
+            ticket.error = ticket.error or cause or StorageError("interrupted; nothing was recorded")
+
+    def _flush(self, batch: list[_Ticket[object]]) -> None:
+        try:
+            self._writer.execute("COMMIT")
+        except BaseException as error:
+            full = isinstance(error, apsw.FullError)  # the one answer that means: not written
+            known = refused(error) if isinstance(error, apsw.FullError) else None
+            unknown = StateUnknown("the commit was not answered; ask for the state before retrying")
+            for ticket in batch:
+                ticket.error = ticket.error or known or unknown
+            self._epoch += 1
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            if not full and not isinstance(error, Exception):
+                raise
+
+    @contextmanager
+    def read(self) -> Iterator[apsw.Connection]:
+        """Open a consistent snapshot; inside a job, the running transaction itself.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        if self._owner == threading.get_ident():
+            yield self._writer
+            return
+        try:
+            connection = self._idle.pop() if self._idle else connect(self._path)
+        except IndexError:  # another thread took the last one
+            connection = connect(self._path)
+        try:
+            connection.execute("BEGIN")
+            yield connection
+        except apsw.Error as error:
+            raise StorageError(f"the database cannot be read ({type(error).__name__})") from error
+        finally:
+            self._put_back(connection)
+
+    def _put_back(self, connection: apsw.Connection) -> None:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if self._is_closed or len(self._idle) >= IDLE_READERS:
+            connection.close()
+        else:
+            self._idle.append(connection)
+
+    def close(self) -> None:
+        """Close every connection that is not in use; the others close when they are put back."""
+        with self._mutex:
+            self._is_closed = True
+        while self._idle:
+            self._idle.pop().close()
+        self._writer.close()
+
+

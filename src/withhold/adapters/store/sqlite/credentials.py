@@ -1,0 +1,30 @@
+"""Bearer tokens of services, in the control database: only hashes are kept."""
+
+from __future__ import annotations
+
+from withhold.adapters.store.sqlite.control import Control
+from withhold.ports import Credential
+
+
+class SqliteCredentials:
+    """Implements `ports.Credentials`."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    def add(self, token_hash: bytes, credential: Credential) -> None:
+        """Keep a credential, durably."""
+        row = (token_hash, credential.name, ",".join(sorted(credential.scopes)))
+        self._control.run(
+            lambda connection: connection.execute(
+                "INSERT OR REPLACE INTO credentials VALUES (?, ?, ?)", row
+            ).fetchall()
+        )
+
+    def find(self, token_hash: bytes) -> Credential | None:
+        """Return what a token may reach, None when it is unknown."""
+        with self._control.read() as connection:
+            row = connection.execute(
+                "SELECT name, scopes FROM credentials WHERE hash = ?", (token_hash,)
+            ).fetchone()
+        return None if row is None else Credential(row[0], frozenset(filter(None, row[1].split(","))))

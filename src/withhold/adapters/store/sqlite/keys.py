@@ -1,0 +1,106 @@
+"""Subject keys: one random key per subject, in a database of its own.
+
+Deleting a key forgets the person while the chain still verifies, so keys stand apart: a backup of the
+control database need not hold them. A key is on disk *before* the entry that needs it: a key without an
+entry is harmless, an entry without a key is lost. Keys are therefore made ahead, a block at a time, and
+bulk openings cost one flush per block.
+
+Source: design sections 1 and 6. Not here: deleting keys (erasure).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from pathlib import Path
+
+import apsw
+
+from withhold.adapters.store.sqlite.control import connect, refused
+from withhold.domain.names import SubjectNo
+from withhold.errors import StorageError
+
+KEY_BYTES = 32
+BLOCK = 1024  # keys made at once
+MEMORY = 262_144  # keys kept in memory; 32 bytes each, and their objects
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS keys(subject INTEGER PRIMARY KEY, key BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS token_key(only INTEGER PRIMARY KEY CHECK(only = 1), key BLOB NOT NULL) STRICT;
+"""
+
+
+class SubjectKeys:
+    """The keys of one home, for any number of threads and processes."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the keys, making the file, readable by its owner alone, when it is not there.
+
+        Raises:
+            StorageError: it cannot be opened.
+        """
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._connection = connect(path)
+            with self._connection:
+                self._connection.execute(_TABLES)
+                self._connection.execute(
+                    "INSERT OR IGNORE INTO token_key VALUES (1, ?)",
+                    (secrets.token_bytes(KEY_BYTES),),
+                )
+        except apsw.Error as error:
+            raise refused(error) from error
+        except OSError as error:
+            raise StorageError(f"the keys cannot be opened: {error.strerror}") from error
+        self._lock = threading.Lock()
+        self._known: dict[int, bytes] = {}
+
+    def token_key(self) -> bytes:
+        """Return the key of capture tokens."""
+        with self._lock:
+            return bytes(self._connection.execute("SELECT key FROM token_key").get)
+
+    def get(self, subject: SubjectNo) -> bytes | None:
+        """Return a subject's key, None when there is none (any more)."""
+        key = self._known.get(subject)
+        if key is None:
+            with self._lock:
+                key = self._connection.execute(
+                    "SELECT key FROM keys WHERE subject = ?", (subject,)
+                ).get
+            if key is not None:
+                self._keep(subject, key)
+        return key
+
+    def ensure(self, subject: SubjectNo) -> bytes:
+        """Return the key of a new subject, on disk before this returns.
+
+        Raises:
+            StorageError: it could not be made durable.
+        """
+        key = self.get(subject)
+        if key is None:
+            self._make_block(subject)
+            key = self.get(subject)
+            if key is None:
+                raise StorageError("a subject's key was not kept; nothing was recorded")
+        return key
+
+    def _make_block(self, first: int) -> None:
+        fresh = [(no, secrets.token_bytes(KEY_BYTES)) for no in range(first, first + BLOCK)]
+        try:
+            with self._lock, self._connection:
+                # another process may have made some of them: what stands is never replaced
+                self._connection.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?)", fresh)
+        except apsw.Error as error:
+            raise refused(error) from error
+
+    def _keep(self, subject: int, key: bytes) -> None:
+        if len(self._known) >= MEMORY:
+            self._known.clear()
+        self._known[subject] = key
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
