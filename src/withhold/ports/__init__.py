@@ -19,9 +19,11 @@ from withhold.ports.files import Applied, Files, LakeFile
 from withhold.ports.intake import Intake, IntakeTransaction, KnownConversation, KnownId, RowBatch
 from withhold.ports.lake import Engine, Lake, LakeRow
 from withhold.ports.ledger import Clock, ConsentTable, Ledger, Record, Remembered, Transaction
+from withhold.ports.reading import Chunk, OpenFile
 
 __all__ = [
     "Applied",
+    "Chunk",
     "Clock",
     "ConsentTable",
     "Credential",
@@ -38,6 +40,7 @@ __all__ = [
     "LakeFile",
     "LakeRow",
     "Ledger",
+    "OpenFile",
     "Ports",
     "Reader",
     "Readers",

@@ -11,6 +11,7 @@ from withhold.domain.vectors import Bits, RowSet
 from withhold.ports.files import LakeFile
 from withhold.ports.intake import RowBatch
 from withhold.ports.ledger import ConsentTable
+from withhold.ports.reading import OpenFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,6 +43,14 @@ class Lake(Protocol):
 
     def verify(self, file: LakeFile) -> None:
         """Check the file's length and hash.
+
+        Raises:
+            VerificationError: it is missing, truncated or altered.
+        """
+        ...
+
+    def open(self, file: LakeFile) -> OpenFile:
+        """Check the file's length and hash, once in a process while it stays as it is, and open it.
 
         Raises:
             VerificationError: it is missing, truncated or altered.
