@@ -25,7 +25,7 @@ import os
 import tempfile
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from withhold.adapters.lake.columns import PartySets
     from withhold.ports import ConsentTable
+
+N = TypeVar("N", np.uint32, np.uint64)
 
 MAGIC = b"WHINDEX1"
 _COUNTS = 6
@@ -236,7 +238,7 @@ def _layout(counts: list[int]) -> list[tuple[str, str, int]]:
     ]
 
 
-def _grouped[N: np.generic](ordered: NDArray[N]) -> tuple[NDArray[N], NDArray[np.uint32]]:
+def _grouped(ordered: NDArray[N]) -> tuple[NDArray[N], NDArray[np.uint32]]:
     """Return the distinct values of a sorted array, and where each begins, with the end."""
     distinct, starts = np.unique(ordered, return_index=True)
     return distinct, np.append(starts, len(ordered)).astype(np.uint32)
