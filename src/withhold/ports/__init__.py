@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from withhold.ports.credentials import Credential, Credentials
 from withhold.ports.datasets import Datasets, ExportRecord, Reader, Readers
-from withhold.ports.files import Applied, Files, LakeFile
+from withhold.ports.files import Applied, Files, LakeFile, Withdrawn
 from withhold.ports.intake import Intake, IntakeTransaction, KnownConversation, KnownId, RowBatch
 from withhold.ports.lake import Engine, Lake, LakeRow
 from withhold.ports.ledger import Clock, ConsentTable, Ledger, Record, Remembered, Transaction
@@ -48,6 +48,7 @@ __all__ = [
     "Remembered",
     "RowBatch",
     "Transaction",
+    "Withdrawn",
 ]
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from withhold.domain.fence import Withdrawal
+from withhold.domain.fence import Deleted
 from withhold.domain.names import FileNo, Ordinal, Position, ProductId
 from withhold.domain.vectors import Bits, ConsentVector
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,24 @@ class Applied:
 
     position: Position
     bits: Bits
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """Everything that a run of entries withdrew; arrays, because a run may be a million opt-outs.
+
+    Attributes:
+        parties: parties whose standing an entry raised, sorted, each once.
+        deleted: rows that an entry deleted, in order of position.
+    """
+
+    parties: NDArray[np.uint32]
+    deleted: Sequence[Deleted]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was withdrawn."""
+        return not len(self.parties) and not self.deleted
 
 
 class Files(Protocol):
@@ -72,16 +94,33 @@ class Files(Protocol):
         """Return the position up to which every file has taken in every withdrawal."""
         ...
 
-    def withdrawals(self, after: Position) -> tuple[Position, Sequence[Withdrawal]]:
-        """Return the head and every withdrawal by entries in (after, head], in order of position."""
+    def withdrawals(self, after: Position, to: Position) -> Withdrawn:
+        """Return what entries in (after, to] withdrew; ``to`` must not be above the head."""
         ...
 
-    def apply(self, after: Position, to: Position, added: Mapping[FileNo, Bits]) -> None:
+    def deleted(self, file: LakeFile, to: Position) -> Sequence[int]:
+        """Return the row numbers of a file that entries up to ``to`` deleted, ascending."""
+        ...
+
+    def apply(
+        self,
+        after: Position,
+        to: Position,
+        added: Mapping[FileNo, Bits | None],
+        *,
+        last: FileNo,
+    ) -> None:
         """Union rows into vectors and move the cursor from ``after`` to ``to``, in one transaction.
 
+        Args:
+            added: rows per file; None gives the file's vector up, because its rows could not be looked
+                up: it is withheld whole until a full decision replaces it. Rows of a file whose vector
+                is missing or damaged are left to that decision too.
+            last: the highest file number the caller looked at, 0 when there was none.
+
         Raises:
-            LedgerMoved: the cursor is not at ``after``, or a file was registered meanwhile with
-                ``applied < to`` that ``added`` could not know of: look again.
+            LedgerMoved: the cursor is not at ``after``, or a file above ``last`` was registered
+                meanwhile with ``applied < to``: look again.
         """
         ...
 

@@ -14,7 +14,9 @@ from withhold.ports.ledger import ConsentTable
 from withhold.ports.reading import OpenFile
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -67,8 +69,15 @@ class Lake(Protocol):
         """
         ...
 
-    def touched(self, file: LakeFile, raised: Sequence[PartyNo], table: ConsentTable) -> Bits:
-        """Return the rows of these parties that the table withholds, through the side index."""
+    def touched(self, file: LakeFile, raised: NDArray[np.uint32], table: ConsentTable) -> Bits:
+        """Return the rows of these parties that the table withholds, through the side index.
+
+        Args:
+            raised: party numbers, sorted, each once.
+
+        Raises:
+            VerificationError: neither index nor file can be read; the caller withholds it whole.
+        """
         ...
 
     def holds(self, file: LakeFile, parties: Sequence[PartyNo]) -> bool:

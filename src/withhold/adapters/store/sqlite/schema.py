@@ -48,7 +48,35 @@ CREATE TABLE credentials(
   hash BLOB PRIMARY KEY, name TEXT NOT NULL, scopes TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """
 
-TABLES: tuple[str, ...] = (LEDGER, CREDENTIALS)
+# Lake files, what is withheld of them, and the datasets over them. A vector is a base and its growths
+# since; `digest` chains over both, so that a lost or altered part is noticed (`files`).
+LAKE = """
+CREATE TABLE files(
+  no INTEGER PRIMARY KEY, product TEXT NOT NULL, sha256 TEXT NOT NULL UNIQUE,
+  size_bytes INTEGER NOT NULL, rows INTEGER NOT NULL, first INTEGER NOT NULL) STRICT;
+CREATE UNIQUE INDEX files_by_ordinal ON files(product, first);
+CREATE TABLE vectors(
+  file INTEGER PRIMARY KEY, applied INTEGER NOT NULL, base INTEGER NOT NULL, last INTEGER NOT NULL,
+  growths INTEGER NOT NULL, digest BLOB NOT NULL) STRICT;
+CREATE TABLE bases(
+  file INTEGER PRIMARY KEY, bits BLOB NOT NULL, digest BLOB NOT NULL) STRICT;
+CREATE TABLE growth(
+  no INTEGER PRIMARY KEY, file INTEGER NOT NULL, position INTEGER NOT NULL, added BLOB NOT NULL) STRICT;
+CREATE INDEX growth_by_file ON growth(file);
+CREATE TABLE cursor(one INTEGER PRIMARY KEY CHECK (one = 1), position INTEGER NOT NULL) STRICT;
+INSERT INTO cursor VALUES (1, 0);
+CREATE TABLE datasets(
+  position INTEGER PRIMARY KEY, name TEXT NOT NULL, version INTEGER NOT NULL, manifest TEXT NOT NULL,
+  committed_at INTEGER NOT NULL) STRICT;
+CREATE UNIQUE INDEX datasets_by_name ON datasets(name, version);
+CREATE TABLE readers(
+  id TEXT PRIMARY KEY, dataset TEXT NOT NULL, ends_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE exports(
+  no INTEGER PRIMARY KEY, dataset TEXT NOT NULL, position INTEGER NOT NULL, rows INTEGER NOT NULL,
+  recorded_at INTEGER NOT NULL) STRICT;
+"""
+
+TABLES: tuple[str, ...] = (LEDGER, CREDENTIALS, LAKE)
 
 
 def prepare(connection: apsw.Connection) -> None:
