@@ -1,0 +1,260 @@
+"""Interactions as JSON lines or one JSON array (contract, design section 8).
+
+Strict: unknown fields, other types than stated and values over their caps are refused, each with its
+line and field and never with content. A broken line does not spoil the others. A JSON array that is
+broken as a whole is refused whole: after the break nobody can tell where the next row starts.
+
+Lines are numbered from 1; in an array the number is that of the element. Empty lines at the end are
+nothing; an empty line elsewhere is a broken line.
+
+Not here: whether accounts, products and tokens exist (`services.capture`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+
+from withhold.domain.interactions import (
+    MAX_BATCH_ROWS,
+    MAX_BODY_BYTES,
+    MAX_ID_CHARS,
+    MAX_MESSAGES,
+    MAX_PARTICIPANTS,
+    MAX_ROLE_CHARS,
+    MAX_ROW_BYTES,
+    MAX_SOURCES,
+    Interaction,
+    InteractionKind,
+    Message,
+    Rejected,
+)
+from withhold.domain.names import AccountId, OrganizationId, ProductId
+from withhold.errors import InputError, TooLarge
+
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+Token = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
+Role = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ROLE_CHARS)]
+
+
+class WireMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """One turn's text on the wire."""
+
+    role: Role
+    content: str
+
+
+class WireInteraction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One row on the wire."""
+
+    id: Id
+    product: Id
+    kind: str
+    account: Id
+    messages: Annotated[tuple[WireMessage, ...], msgspec.Meta(max_length=MAX_MESSAGES)] = ()
+    organization: Id | None = None
+    participants: Annotated[tuple[Id, ...], msgspec.Meta(max_length=MAX_PARTICIPANTS)] = ()
+    conversation: Id | None = None
+    project: Id | None = None
+    api_key: Id | None = None
+    sha256: Sha256 | None = None
+    attachments: Annotated[tuple[Sha256, ...], msgspec.Meta(max_length=MAX_SOURCES)] = ()
+    about: Id | None = None
+    derived_from: Annotated[tuple[Id, ...], msgspec.Meta(max_length=MAX_SOURCES)] = ()
+    token: Token | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Caps on one batch.
+
+    Attributes:
+        body: bytes of the whole batch, before parsing.
+        row: bytes of one row, before parsing.
+        rows: how many rows.
+    """
+
+    body: int = MAX_BODY_BYTES
+    row: int = MAX_ROW_BYTES
+    rows: int = MAX_BATCH_ROWS
+
+
+_KINDS = {kind.name.lower(): kind for kind in InteractionKind}
+_HAS_TEXT = (InteractionKind.CONVERSATION, InteractionKind.API_CALL)
+_ROW = msgspec.json.Decoder(WireInteraction)
+_ARRAY = msgspec.json.Decoder(list[WireInteraction])
+_BLANK = b" \t\r\n"
+_SAFE_FIELD = re.compile(r"Object contains unknown field `([A-Za-z0-9_]{1,32})`")
+_PLACE = re.compile(r" - at `\$?\.?([^`]*)`\Z")
+
+
+def decode_lines(body: bytes, limits: Limits = Limits()) -> Iterator[Interaction | Rejected]:  # noqa: B008 (frozen)
+    """Decode a batch, row by row in order.
+
+    Args:
+        body: a JSON array, or one JSON object per line.
+        limits: the caps; larger batches are refused before anything is parsed.
+
+    Raises:
+        TooLarge: the body or its number of rows is over the cap.
+        InputError: a JSON array that is broken as a whole.
+    """
+    if len(body) > limits.body:
+        raise TooLarge(f"body: expected at most {limits.body} bytes; send smaller batches")
+    if body.lstrip(_BLANK)[:1] == b"[":
+        return _array(body, limits)
+    trimmed = body.rstrip(_BLANK)
+    if trimmed.count(b"\n") >= limits.rows:
+        raise _too_many(limits)
+    lines = trimmed.split(b"\n") if trimmed else []
+    return (decode_line(line, number, limits) for number, line in enumerate(lines, 1))
+
+
+def decode_line(line: bytes, number: int, limits: Limits = Limits()) -> Interaction | Rejected:  # noqa: B008 (frozen)
+    """Decode one line; a broken one is returned as Rejected with its number."""
+    if len(line) > limits.row:
+        return Rejected(number, f"row: expected at most {limits.row} bytes")
+    if not line.strip(_BLANK):
+        return Rejected(number, "row: the line is empty; expected a JSON object")
+    try:
+        return _interaction(_ROW.decode(line))
+    except (msgspec.DecodeError, InputError, RecursionError, UnicodeError) as error:
+        return Rejected(number, _reason(error))
+
+
+def from_values(values: Mapping[str, object], number: int) -> Interaction | Rejected:
+    """Return the row that a mapping of field to value states, held to the same rules as a line."""
+    try:
+        return _interaction(msgspec.convert(values, WireInteraction))
+    except (msgspec.ValidationError, InputError, RecursionError, UnicodeError) as error:
+        return Rejected(number, _reason(error))
+
+
+def _array(body: bytes, limits: Limits) -> Iterator[Interaction | Rejected]:
+    """Decode a whole array at once; only when an element is wrong, element by element."""
+    if len(body) <= limits.row:  # then no element can be over the cap of a row
+        try:
+            rows = _ARRAY.decode(body)
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
+            return iter(list(_elements(body, limits)))
+        if len(rows) > limits.rows:
+            raise _too_many(limits)
+        return (_checked(row, number) for number, row in enumerate(rows, 1))
+    return iter(list(_elements(body, limits)))
+
+
+def _elements(body: bytes, limits: Limits) -> Iterator[Interaction | Rejected]:
+    """Yield the elements of an array one by one.
+
+    Never a list of all raw elements: an array of tiny ones would take fifty times its bytes in memory.
+    """
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"body: not UTF-8 at byte {error.start}; nothing was kept") from None
+    scan = json.JSONDecoder().raw_decode
+    at = _skip(text, text.index("[") + 1)
+    number = 0
+    while text[at : at + 1] != "]" or number:
+        number += 1
+        if number > limits.rows:
+            raise _too_many(limits)
+        try:
+            end = scan(text, at)[1]
+        except (ValueError, RecursionError):
+            raise _broken(number) from None
+        yield decode_line(text[at:end].encode(), number, limits)
+        at = _skip(text, end)
+        if text[at : at + 1] != ",":
+            break
+        at = _skip(text, at + 1)
+    if text[at:].strip() != "]":
+        raise _broken(number)
+
+
+def _skip(text: str, at: int) -> int:
+    while text[at : at + 1] in {" ", "\t", "\r", "\n"}:
+        at += 1
+    return at
+
+
+def _broken(number: int) -> InputError:
+    return InputError(
+        f"body: the JSON array is broken at element {number}; nothing was kept; "
+        "send one JSON object per line to have good rows kept"
+    )
+
+
+def _too_many(limits: Limits) -> TooLarge:
+    return TooLarge(f"body: expected at most {limits.rows} rows; send smaller batches")
+
+
+def _checked(row: WireInteraction, number: int) -> Interaction | Rejected:
+    try:
+        return _interaction(row)
+    except InputError as error:
+        return Rejected(number, str(error))
+
+
+def _interaction(row: WireInteraction) -> Interaction:
+    kind = _KINDS.get(row.kind)
+    if kind is None:
+        raise InputError(f"kind: expected one of {', '.join(_KINDS)}")
+    if not row.messages and kind in _HAS_TEXT:
+        raise InputError(f"messages: expected at least one for kind {row.kind}")
+    _check_ids(row)
+    return Interaction(
+        row.id,
+        ProductId(row.product),
+        kind,
+        AccountId(row.account),
+        tuple([Message(m.role, m.content) for m in row.messages]),
+        OrganizationId(row.organization) if row.organization is not None else None,
+        tuple([AccountId(p) for p in row.participants]),
+        row.conversation,
+        row.project,
+        row.api_key,
+        row.sha256,
+        row.attachments,
+        row.about,
+        row.derived_from,
+        row.token,
+    )
+
+
+def _check_ids(row: WireInteraction) -> None:
+    """Refuse NUL in ids: stores and tools downstream cut a name there."""
+    for field in ("id", "account", "organization", "conversation", "project", "api_key", "about"):
+        value = getattr(row, field)
+        if value is not None and "\0" in value:
+            raise InputError(f"{field}: expected text without NUL")
+    for field in ("participants", "derived_from"):
+        if any("\0" in value for value in getattr(row, field)):
+            raise InputError(f"{field}: expected text without NUL")
+
+
+def _reason(error: Exception) -> str:
+    """Return what is wrong and where, without any of the content."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, RecursionError):
+        return "row: nested too deeply"
+    text = str(error)
+    if isinstance(error, UnicodeError) or not isinstance(error, msgspec.ValidationError):
+        return "row: not valid JSON; expected one JSON object in UTF-8"
+    unknown = text.startswith("Object contains unknown field")
+    named = _SAFE_FIELD.match(text)
+    if unknown:
+        return f"row: unknown field {named[1]}" if named else "row: unknown field"
+    place = _PLACE.search(text)
+    what = text[: place.start()] if place else text
+    if "matching regex" in what:
+        what = "Expected 64 lower-case hexadecimal digits"
+    field = place[1].replace("[...]", "[]") if place else ""
+    return f"{field or 'row'}: {what[:1].lower()}{what[1:]}"
