@@ -1,16 +1,15 @@
 """Reading lake files: checked by length and hash, decoded row group by row group, filtered at once.
 
 A file is hashed once in a process and then known by what the file system says of it (device, inode,
-length, both times); every later opening compares that, and hashes again when it differs. Nothing is
-found by listing a folder. Rows are dropped by copying the others, while the batch is still in the
-processor's cache, so that nothing of a withheld row stays in the buffers that are handed on.
+length, both times); every later reading compares that first. Nothing is found by listing a folder. Rows
+are dropped by copying the others, while the batch is still in the processor's cache, so that nothing of
+a withheld row stays in the buffers that are handed on.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from withhold.errors import VerificationError
+from withhold.errors import StorageError, VerificationError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,140 +26,120 @@ if TYPE_CHECKING:
     from withhold.domain.vectors import RowSet
     from withhold.ports import LakeFile
 
-_BLOCK_BYTES = 1 << 20
 _Stat = tuple[int, int, int, int, int]
 
-# Files this process has hashed, as the file system described them. Reads and writes of a dict item are
-# atomic; two threads that check the same file at once both hash it.
+# Files this process has hashed, as the file system described them. Setting an item of a dict is atomic;
+# two threads that check the same file at once both hash it, which is harmless.
 _checked: dict[tuple[str, str], _Stat] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class ArrowChunk:
-    """Admitted rows of one file, as Arrow columns."""
+    """Admitted rows of one file, as Arrow columns; see `ports.Chunk`."""
 
     rows: NDArray[np.uint32]
     batch: pa.RecordBatch
 
     def without(self, withheld: RowSet) -> ArrowChunk:
         """Return the chunk without more rows."""
-        if not len(self.rows):
-            return self
         return _kept(self, ~np.isin(self.rows, _numbers(withheld)))
 
 
 class CheckedFile:
-    """A Parquet file of the lake that was checked by length and hash."""
+    """A Parquet file of the lake that was checked by length and hash; see `ports.OpenFile`."""
 
-    def __init__(self, path: Path, stat: _Stat, name: str) -> None:
-        self._path, self._stat, self._name = path, stat, name
-        with self._opened() as parquet:
-            self._metadata = parquet.metadata
-        of = self._metadata.row_group
-        self.groups = tuple(of(g).num_rows for g in range(self._metadata.num_row_groups))
+    def __init__(self, path: Path, file: LakeFile, stat: _Stat) -> None:
+        self._path, self._file, self._stat = path, file, stat
+        self._metadata: pq.FileMetaData | None = None
+        with reading(file), self._opened() as parquet:
+            self._metadata = found = parquet.metadata
+        self.groups = tuple(found.row_group(g).num_rows for g in range(found.num_row_groups))
 
     def chunks(
         self, group: int, columns: Sequence[str], batch_rows: int, withheld: RowSet | None
     ) -> Iterator[ArrowChunk]:
-        """Yield a row group without the withheld rows; see `ports.OpenFile`."""
+        """Yield a row group in order, without the withheld rows."""
         first, rows = sum(self.groups[:group]), self.groups[group]
-        keep = np.ones(rows, dtype=np.bool_)
-        if withheld is not None:
-            numbers = _numbers(withheld)
-            low, high = np.searchsorted(numbers, (first, first + rows))
-            keep[numbers[low:high] - first] = False
+        keep = _keep(withheld, first, rows)
         at = 0
-        for batch in self._decoded(group, columns, batch_rows):
-            numbers = np.arange(first + at, first + at + batch.num_rows, dtype=np.uint32)
-            yield _kept(ArrowChunk(numbers, batch), keep[at : at + batch.num_rows])
-            at += batch.num_rows
-
-    def _decoded(
-        self, group: int, columns: Sequence[str], batch_rows: int
-    ) -> Iterator[pa.RecordBatch]:
-        with self._opened() as parquet:
-            try:
-                # Columns are decoded by this thread alone: readers run several row groups side by side.
-                yield from parquet.iter_batches(
-                    batch_rows, row_groups=[group], columns=list(columns), use_threads=False
-                )
-            except (pa.ArrowException, OSError) as error:
-                raise VerificationError(f"lake file {self._name}: it cannot be read") from error
+        with reading(self._file), self._opened() as parquet:
+            # This thread alone decodes: readers run several row groups side by side.
+            for batch in parquet.iter_batches(
+                batch_rows, row_groups=[group], columns=list(columns), use_threads=False
+            ):
+                end = at + batch.num_rows
+                numbers = np.arange(first + at, first + end, dtype=np.uint32)
+                yield _kept(ArrowChunk(numbers, batch), keep[at:end])
+                at = end
 
     def _opened(self) -> pq.ParquetFile:
-        try:
-            parquet = pq.ParquetFile(
-                pa.OSFile(str(self._path)), metadata=getattr(self, "_metadata", None)
-            )
-        except (pa.ArrowException, OSError) as error:
-            raise VerificationError(f"lake file {self._name}: it cannot be read") from error
-        if _stat_of(self._path, self._name) != self._stat:
+        parquet = pq.ParquetFile(self._path, metadata=self._metadata)
+        if _stat_of(self._path) != self._stat:
+            parquet.close()
             raise VerificationError(
-                f"lake file {self._name}: it changed since it was checked; open the dataset again"
+                f"lake file {self._file.sha256}: it changed since it was checked; it is not read on"
             )
         return parquet
 
 
-def open_checked(path: Path, file: LakeFile) -> CheckedFile:
-    """Check a file unless this process did already, and open it.
+def open_checked(path: Path, file: LakeFile, verify: Callable[[LakeFile], None]) -> CheckedFile:
+    """Open a file, after `verify` unless this process verified these very bytes before.
 
     Raises:
         VerificationError: it is missing, truncated or altered.
     """
-    name = f"{file.sha256[:12]}…"
     key = (str(path), file.sha256)
-    stat = _stat_of(path, name)
-    if stat[2] != file.size_bytes:
-        raise VerificationError(
-            f"lake file {name}: expected {file.size_bytes} bytes, found {stat[2]}; restore it"
-        )
-    if _checked.get(key) != stat:
-        check_hash(path, file)
-        _checked[key] = stat
-    opened = CheckedFile(path, stat, name)
+    with reading(file):
+        stat = _stat_of(path)
+        if _checked.get(key) != stat:
+            verify(file)
+            # Compared before each reading: if the file changed while it was hashed, nothing is read.
+            _checked[key] = stat
+        opened = CheckedFile(path, file, stat)
     if sum(opened.groups) != file.rows:
         raise VerificationError(
-            f"lake file {name}: expected {file.rows} rows, found {sum(opened.groups)}"
+            f"lake file {file.sha256}: expected {file.rows} rows, got {sum(opened.groups)}"
         )
     return opened
 
 
-def check_hash(path: Path, file: LakeFile) -> None:
-    """Hash a file, never reading past its expected length.
-
-    Raises:
-        VerificationError: it is missing, truncated or altered.
-    """
-    name, digest, left = f"{file.sha256[:12]}…", hashlib.sha256(), file.size_bytes
+@contextmanager
+def reading(file: LakeFile) -> Iterator[None]:
+    """Turn what disk and Parquet say into our errors; never into rows."""
     try:
-        with path.open("rb", buffering=0) as stream:
-            while block := stream.read(min(_BLOCK_BYTES, left + 1)):
-                digest.update(block)
-                left -= len(block)
-                if left < 0:
-                    break
+        yield
+    except FileNotFoundError as error:
+        raise VerificationError(f"lake file {file.sha256}: it is missing; restore it") from error
+    except pa.ArrowException as error:
+        raise VerificationError(f"lake file {file.sha256}: it cannot be decoded") from error
     except OSError as error:
-        raise VerificationError(f"lake file {name}: it cannot be read; restore it") from error
-    if left:
-        raise VerificationError(f"lake file {name}: expected {file.size_bytes} bytes; restore it")
-    if digest.hexdigest() != file.sha256:
-        raise VerificationError(f"lake file {name}: its hash differs; it was altered, restore it")
+        # Arrow reports damaged pages and failed checksums as OSError without an errno.
+        if error.errno is None:
+            raise VerificationError(f"lake file {file.sha256}: it cannot be decoded") from error
+        raise StorageError(f"lake file {file.sha256}: {error.strerror}") from error
 
 
-def _stat_of(path: Path, name: str) -> _Stat:
-    try:
-        found = os.stat(path)
-    except OSError as error:
-        raise VerificationError(f"lake file {name}: it is missing; restore it") from error
+def _stat_of(path: Path) -> _Stat:
+    found = path.stat()
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def _numbers(withheld: RowSet) -> NDArray[np.int64]:
-    return np.sort(np.fromiter(withheld, dtype=np.int64, count=len(withheld)))
+def _numbers(rows: RowSet) -> NDArray[np.int64]:
+    return np.fromiter(rows, dtype=np.int64, count=len(rows))
+
+
+def _keep(withheld: RowSet | None, first: int, rows: int) -> NDArray[np.bool_]:
+    """Return which of the rows from ``first`` on stay."""
+    keep = np.ones(rows, dtype=np.bool_)
+    if withheld is not None:
+        numbers = _numbers(withheld)
+        here = numbers[(numbers >= first) & (numbers < first + rows)]
+        keep[here - first] = False
+    return keep
 
 
 def _kept(chunk: ArrowChunk, keep: NDArray[np.bool_]) -> ArrowChunk:
-    """Copy the rows to keep; a whole batch passes as it is."""
+    """Copy the rows to keep; a chunk that stays whole is not copied."""
     if keep.all():
         return chunk
     places = np.flatnonzero(keep)
