@@ -1,0 +1,179 @@
+"""Committed dataset versions, in the control database: the fence and the commit.
+
+The commit is a job of the sequencer: within one transaction it reads what was withdrawn since the
+manifest's cutoff, decides the fence, and appends the entry together with the manifest. An opt-out is
+either before that transaction, and then the fence has seen it, or after, and then every reader has it.
+
+Source: design sections 1 and 4; I1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+import apsw
+
+from withhold.adapters.store.sqlite.control import Control
+from withhold.adapters.store.sqlite.ledger import SqliteLedger
+from withhold.adapters.store.sqlite.withdrawn import withdrawals_between
+from withhold.domain import fence
+from withhold.domain.admission import Reason
+from withhold.domain.datasets import Dataset, DatasetRef, Manifest, ManifestFile
+from withhold.domain.fence import Withdrawal
+from withhold.domain.ledger import Event, EventKind, canonical
+from withhold.domain.names import FileNo, Position, ProductId
+from withhold.errors import FenceClosed, NameTaken
+
+MOST_LOOKED_AT = 256
+"""With this many withdrawals since the cutoff the fence is closed unseen: looking at each would hold the
+sequencer, and applying them all at once is cheaper."""
+
+_COLUMNS = "position, manifest, committed_at"
+
+
+class SqliteDatasets:
+    """`ports.Datasets` over the control database and its ledger."""
+
+    def __init__(self, control: Control, ledger: SqliteLedger) -> None:
+        self._control, self._ledger = control, ledger
+
+    def commit(
+        self, manifest: Manifest, concerns: Callable[[Withdrawal], bool], recorded_at: int
+    ) -> Dataset:
+        """Commit a version through the fence, in the ledger's own transaction."""
+
+        def job(connection: apsw.Connection) -> Dataset:
+            existing = _existing(connection, manifest)
+            if existing is not None:
+                return existing
+            self._check_fence(connection, manifest, concerns)
+            return self._add(connection, manifest, recorded_at)
+
+        return self._control.run(job)
+
+    def commit_locked(self, prepare: Callable[[], Manifest], recorded_at: int) -> Dataset:
+        """Hold the sequencer's lock, prepare the manifest at the head, and commit it."""
+
+        def job(connection: apsw.Connection) -> Dataset:
+            manifest = prepare()
+            existing = _existing(connection, manifest)
+            if existing is not None:
+                return existing
+            # Nobody appends while this job runs; a manifest prepared below the head is refused anyway.
+            self._check_fence(connection, manifest, lambda _: True)
+            return self._add(connection, manifest, recorded_at)
+
+        return self._control.run(job)
+
+    def next_version(self, name: str) -> int:
+        """Return the number the next version of this name will have."""
+        with self._control.read() as connection:
+            newest = connection.execute(
+                "SELECT max(version) FROM datasets WHERE name = ?", (name,)
+            ).get
+            return (newest or 0) + 1
+
+    def get(self, ref: DatasetRef) -> Dataset | None:
+        """Return a version, None when there is none."""
+        with self._control.read() as connection:
+            row = connection.execute(
+                f"SELECT {_COLUMNS} FROM datasets WHERE name = ?1"
+                " AND (?2 IS NULL OR version = ?2) ORDER BY version DESC LIMIT 1",
+                (ref.name, ref.version),
+            ).fetchone()
+            return None if row is None else _dataset(*row)
+
+    def all(self) -> Sequence[Dataset]:
+        """Return every version, in order of commit."""
+        with self._control.read() as connection:
+            rows = connection.execute(f"SELECT {_COLUMNS} FROM datasets ORDER BY position")
+            return [_dataset(*row) for row in rows]
+
+    def _check_fence(
+        self,
+        connection: apsw.Connection,
+        manifest: Manifest,
+        concerns: Callable[[Withdrawal], bool],
+    ) -> None:
+        head = self._ledger.transaction(connection).head
+        since = withdrawals_between(connection, manifest.cutoff, head, MOST_LOOKED_AT)
+        if len(since) == MOST_LOOKED_AT:
+            concerns = _always
+        decision = fence.decide(since, concerns)
+        if isinstance(decision, fence.Closed):
+            raise FenceClosed(
+                f"{manifest.name}@{manifest.version}: withdrawn from since position "
+                f"{manifest.cutoff}; its files are decided again",
+                positions=decision.positions,
+            )
+
+    def _add(self, connection: apsw.Connection, manifest: Manifest, recorded_at: int) -> Dataset:
+        event = Event(
+            EventKind.DATASET_COMMITTED,
+            None,
+            {
+                "name": manifest.name,
+                "version": manifest.version,
+                "product": manifest.product,
+                "manifest": manifest.sha256(),
+            },
+            recorded_at,
+        )
+        position = self._ledger.transaction(connection).add(event)
+        connection.execute(
+            "INSERT INTO datasets VALUES (?, ?, ?, ?, ?)",
+            (
+                position,
+                manifest.name,
+                manifest.version,
+                canonical(manifest.body()).decode(),
+                recorded_at,
+            ),
+        )
+        return Dataset(manifest, position, recorded_at)
+
+
+def _always(_: Withdrawal) -> bool:
+    return True
+
+
+def _existing(connection: apsw.Connection, manifest: Manifest) -> Dataset | None:
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM datasets WHERE name = ? AND version = ?",
+        (manifest.name, manifest.version),
+    ).fetchone()
+    if row is None:
+        return None
+    existing = _dataset(*row)
+    if existing.manifest.sha256() != manifest.sha256():
+        raise NameTaken(
+            f"{manifest.name}@{manifest.version} was committed by another builder; "
+            "build again for the next version"
+        )
+    return existing
+
+
+def _dataset(position: int, manifest: str, committed_at: int) -> Dataset:
+    body = json.loads(manifest)
+    return Dataset(
+        Manifest(
+            name=body["name"],
+            version=body["version"],
+            product=ProductId(body["product"]),
+            files=tuple(
+                ManifestFile(
+                    FileNo(f["no"]), f["sha256"], f["size_bytes"], f["rows"], f["selected"]
+                )
+                for f in body["files"]
+            ),
+            admitted=body["admitted"],
+            withheld={Reason(reason): rows for reason, rows in body["withheld"].items()},
+            cutoff=Position(body["cutoff"]),
+            policy_version=body["policy"]["version"],
+            policy_digest=body["policy"]["digest"],
+            parents=tuple(body["parents"]),
+        ),
+        Position(position),
+        committed_at,
+    )
