@@ -24,7 +24,7 @@ EFFECT = np.dtype([("party", "<u4"), ("becomes", "u1")])
 KINDS: tuple[EventKind, ...] = tuple(EventKind)
 KIND_CODE: dict[EventKind, int] = {kind: code for code, kind in enumerate(KINDS)}
 
-_pack_effect = struct.Struct("<IB").pack
+_effect = struct.Struct("<IB")
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Subject)
 
@@ -39,14 +39,12 @@ def pack_effects(effects: Sequence[Effect]) -> bytes | None:
     """Return the column value of an entry's effects, None when it has none."""
     if not effects:
         return None
-    return b"".join([_pack_effect(e.party, e.becomes) for e in effects])
+    return b"".join([_effect.pack(e.party, e.becomes) for e in effects])
 
 
-def effect_pairs(effects: bytes | None) -> list[list[int]]:
-    """Return effects as they stand in an event body: [[party, code], …]."""
-    if effects is None:
-        return []
-    return [[int(p), int(b)] for p, b in np.frombuffer(effects, EFFECT).tolist()]
+def effect_pairs(effects: bytes | None) -> list[tuple[int, int]]:
+    """Return effects as they stand in an event body: party and code."""
+    return list(_effect.iter_unpack(effects)) if effects else []
 
 
 def last_values(rows: Iterable[tuple[int, bytes]]) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]:

@@ -136,12 +136,18 @@ class Control:
         return ticket.result  # type: ignore[return-value]  # T may itself be None
 
     def _join(self, job: Callable[[apsw.Connection], T]) -> T:
+        """Run a part of the running job in a savepoint, so that the job may survive its error."""
+        self._writer.execute("SAVEPOINT part")
         try:
-            with self._writer:  # a savepoint, so that a caller may survive the error of a part
-                return job(self._writer)
+            result = job(self._writer)
         except BaseException:
             self._epoch += 1
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK TO part")
+                self._writer.execute("RELEASE part")
             raise
+        self._writer.execute("RELEASE part")
+        return result
 
     def _wait_for_turn(self, ticket: _Ticket[T]) -> bool:
         """Queue up; return True when the caller has to lead, False when its job is done."""

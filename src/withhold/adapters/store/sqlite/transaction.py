@@ -1,0 +1,268 @@
+"""What an append writes: an entry, and in the same transaction everything derived from it.
+
+    position 41 --chain--> entry 42 = commitment(opening r, event)   body = AES-256-GCM(event)
+                                      |                                     |
+                                      `- readable by all, says nothing      `- subject's key
+
+Invariants: entries of a subject are numbered without gaps, and each names the one before it; a
+subject's record changes only with an entry of that subject; a number is never given twice.
+
+Source: design sections 1, 2 and 6. Not here: durability and the lock (`control`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import apsw
+
+from withhold.adapters.store.sqlite.codec import (
+    KIND_CODE,
+    decode_subject,
+    encode_subject,
+    pack_effects,
+)
+from withhold.adapters.store.sqlite.directory import KIND_CODE as SUBJECT_CODE
+from withhold.adapters.store.sqlite.directory import (
+    Plans,
+    Policies,
+    plan_in,
+    read_name,
+    read_subject,
+)
+from withhold.adapters.store.sqlite.entries import seal
+from withhold.adapters.store.sqlite.keys import SubjectKeys
+from withhold.domain.directory import PlanParties, Subject, SubjectKind
+from withhold.domain.ledger import (
+    CHAIN_START,
+    PUBLIC,
+    SEALED,
+    Event,
+    Json,
+    canonical,
+    chained,
+    entry_bytes,
+    opening,
+    public_commitment,
+    sealed_commitment,
+)
+from withhold.domain.names import PartyNo, PlanId, Position, ProductId, SubjectNo
+from withhold.domain.parties import PartyKind
+from withhold.domain.policy import Policy
+from withhold.errors import StorageError
+from withhold.ports import Remembered
+
+_PAGE = 1_000  # subjects read at once when a change concerns all
+
+
+class SqliteTransaction:
+    """The directory at the head inside a write transaction; implements `ports.Transaction`.
+
+    Good for one epoch of `Control`: it remembers the head and what was added since, and is thrown
+    away as soon as anything was undone.
+    """
+
+    def __init__(self, connection: apsw.Connection, keys: SubjectKeys, policies: Policies) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._policies = policies
+        last = connection.execute(
+            "SELECT position, chain FROM entries ORDER BY position DESC LIMIT 1"
+        ).fetchone()
+        self.head = Position(last[0]) if last else Position(0)
+        self._chain: bytes = last[1] if last else CHAIN_START
+        self._subjects: dict[int, Subject] = {}
+        self._in_force: tuple[Policy, Plans] | None = None
+        self._next_subject = 0
+        self._next_party = -1
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    @property
+    def next(self) -> Position:
+        """The position the next added event will have."""
+        return Position(self.head + 1)
+
+    def _force(self) -> tuple[Policy, Plans]:
+        if self._in_force is None:
+            self._in_force = self._policies.at(self._connection)
+        return self._in_force
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self._force()[0]
+
+    def plan(self, product: ProductId, plan: PlanId) -> PlanParties:
+        """Return the parties of a plan."""
+        return plan_in(self._force()[1], product, plan)
+
+    def find(self, kind: SubjectKind, external_id: str) -> Subject | None:
+        """Return the subject of that name, None when there is none."""
+        no = read_name(self._connection, kind, external_id)
+        return None if no is None else self.subject(SubjectNo(no))
+
+    def subject(self, no: SubjectNo) -> Subject:
+        """Return the subject of that number, which must exist."""
+        subject = self._subjects.get(no)
+        if subject is None:
+            subject = read_subject(self._connection, no)
+            if subject is None:
+                raise StorageError(f"subject {no} is not in the directory; run `withhold verify`")
+            self._memorise(subject)
+        return subject
+
+    def _memorise(self, subject: Subject) -> None:
+        """Keep a subject as the database has it now: forgetting one is always safe."""
+        if len(self._subjects) >= _PAGE:
+            self._subjects.clear()
+        self._subjects[subject.no] = subject
+
+    def accounts(self) -> Iterator[Subject]:
+        """Yield every account and organisation, in order of number, a page at a time."""
+        after = 0
+        while True:
+            rows: list[tuple[int, bytes]] = self._connection.execute(
+                "SELECT no, record FROM subjects WHERE no > ? ORDER BY no LIMIT ?", (after, _PAGE)
+            ).fetchall()
+            if not rows:
+                return
+            for _, record in rows:
+                yield decode_subject(record)
+            after = rows[-1][0]
+
+    def recall(self, key: str) -> Remembered | None:
+        """Return what an idempotency key was used for, None when it is new."""
+        row = self._connection.execute(
+            "SELECT digest, position FROM idempotency WHERE key = ?", (key,)
+        ).fetchone()
+        return None if row is None else Remembered(row[0], Position(row[1]))
+
+    # --- numbers ----------------------------------------------------------------------------------
+
+    def new_subject(self) -> SubjectNo:
+        """Return a number no subject ever had; its key is on disk."""
+        if not self._next_subject:
+            last = self._connection.execute("SELECT max(no) FROM subjects").get
+            self._next_subject = (last or 0) + 1
+        no = SubjectNo(self._next_subject)
+        self._keys.ensure(no)
+        self._next_subject += 1
+        return no
+
+    def new_party(self, kind: PartyKind, product: ProductId, subject: SubjectNo | None) -> PartyNo:
+        """Return a number no party ever had."""
+        if self._next_party < 0:
+            last = self._connection.execute("SELECT max(no) FROM parties").get
+            self._next_party = 0 if last is None else last + 1
+        no = PartyNo(self._next_party)
+        self._connection.execute(
+            "INSERT INTO parties VALUES (?, ?, ?, ?)", (no, int(kind), product, subject)
+        )
+        self._next_party += 1
+        return no
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    def add(self, event: Event) -> Position:
+        """Append an event with its effects, records and deletions; return its position."""
+        effects = pack_effects(event.effects)
+        if event.subject is None:
+            body = canonical(_body(event))
+            sealed, previous = body, 0
+            entry = entry_bytes(self.next, PUBLIC, public_commitment(body))
+        else:
+            entry, sealed, previous = self._seal(event, event.subject)
+        position = self.next
+        chain = chained(self._chain, entry)
+        self._connection.execute(
+            "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (position, KIND_CODE[event.kind], entry, chain, event.subject, previous, sealed, effects),
+        )
+        self._keep_derived(event, position)
+        self.head, self._chain = position, chain
+        return position
+
+    def _seal(self, event: Event, subject: SubjectNo) -> tuple[bytes, bytes, Position]:
+        """Return entry, sealed body, and the subject's entry before; check the record names them."""
+        record, position = event.record, self.next
+        if record is None or record.no != subject or record.last != position:
+            raise StorageError("a sealed event came without its subject's record at this position")
+        before = self._subjects.get(subject) or read_subject(self._connection, subject)
+        if record.sequence != (before.sequence + 1 if before else 1):
+            raise StorageError(f"subject {subject}: entries must be numbered without gaps")
+        key = self._keys.get(subject)
+        if key is None:
+            raise StorageError(f"subject {subject} has no key (any more); nothing was recorded")
+        body = canonical(_body(event))
+        entry = entry_bytes(position, SEALED, sealed_commitment(opening(key, record.sequence), body))
+        return entry, seal(key, body, entry), before.last if before else Position(0)
+
+    def _keep_derived(self, event: Event, position: Position) -> None:
+        connection, record = self._connection, event.record
+        if record is not None:
+            data = encode_subject(record)
+            if record.sequence == 1:
+                connection.execute(
+                    "INSERT INTO subjects VALUES (?, ?, ?, ?)",
+                    (record.no, SUBJECT_CODE[record.kind], record.id, data),
+                )
+            else:
+                connection.execute("UPDATE subjects SET record = ? WHERE no = ?", (data, record.no))
+            self._memorise(record)
+        if event.plans:
+            connection.executemany(
+                "INSERT OR REPLACE INTO plan_parties VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [_plan_row(parties) for parties in event.plans],
+            )
+            self._reread_policy()
+        if event.deleted:
+            connection.executemany(
+                "INSERT INTO deleted_rows VALUES (?, ?, ?)",
+                [(position, row.product, row.ordinal) for row in event.deleted],
+            )
+
+    def adopted(self, policy_text: str) -> None:
+        """Make this text the policy in force; only together with a POLICY_ADOPTED event."""
+        self._connection.execute("INSERT INTO policies VALUES (?, ?)", (self.head, policy_text))
+        self._reread_policy()
+
+    def _reread_policy(self) -> None:
+        """Read the policy anew, into a memory of this transaction alone: it may yet be undone."""
+        self._in_force, self._policies = None, Policies()
+
+    def remember(self, key: str, remembered: Remembered) -> None:
+        """Keep what an idempotency key was used for."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO idempotency VALUES (?, ?, ?)",
+            (key, remembered.digest, remembered.position),
+        )
+
+
+def _body(event: Event) -> dict[str, Json]:
+    body: dict[str, Json] = {
+        **event.body,
+        "kind": event.kind.value,
+        "v": 1,
+        "recorded_at": event.recorded_at,
+        "effects": [[e.party, int(e.becomes)] for e in event.effects],
+    }
+    if event.record is not None:
+        body["subject"] = event.record.id
+        body["sequence"] = event.record.sequence
+    if event.deleted:
+        body["deleted"] = [[row.product, row.ordinal] for row in event.deleted]
+    return body
+
+
+def _plan_row(parties: PlanParties) -> tuple[str | int, ...]:
+    return (
+        parties.product,
+        parties.plan,
+        parties.default,
+        parties.default_on_since,
+        parties.lock,
+        parties.lock_on_since,
+        parties.position,
+        parties.recorded_at,
+    )
