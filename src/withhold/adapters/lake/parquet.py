@@ -30,6 +30,7 @@ from pyroaring import BitMap
 from withhold.adapters.engines.local import kernel
 from withhold.adapters.lake import side_index
 from withhold.adapters.lake.columns import PARTY_SETS_KEY, PartySets, SetNumbers, to_arrow
+from withhold.adapters.lake.reading import CheckedFile, open_checked
 from withhold.adapters.lake.side_index import SideIndex
 from withhold.adapters.lake.writer import FileWriter, path_of
 from withhold.domain.admission import REASON_OF_KIND
@@ -82,6 +83,10 @@ class ParquetLake:
             opened.seek(0)
             if hashlib.file_digest(opened, "sha256").hexdigest() != file.sha256:
                 raise VerificationError(f"lake file {file.sha256}: its bytes have another hash")
+
+    def open(self, file: LakeFile) -> CheckedFile:
+        """Check the file's length and hash, once in a process while it stays as it is, and open it."""
+        return open_checked(self.path(file), file, self.verify)
 
     def decide(self, file: LakeFile, table: ConsentTable) -> Bits:
         """Decide every row of a file by its parties, from the file itself."""
