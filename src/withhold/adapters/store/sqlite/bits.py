@@ -19,7 +19,7 @@ from pyroaring import BitMap
 
 from withhold.domain.admission import Reason
 from withhold.domain.names import FileNo, Position
-from withhold.domain.vectors import Bits
+from withhold.domain.vectors import Bits, RowSet
 from withhold.errors import VerificationError
 
 REASONS: tuple[Reason, ...] = tuple(Reason)
@@ -36,7 +36,7 @@ def pack(bits: Bits) -> bytes:
     for reason in REASONS:
         rows = bits.get(reason)
         if rows is not None and len(rows):
-            whole = (rows if isinstance(rows, BitMap) else BitMap(rows)).serialize()
+            whole = as_bitmap(rows).serialize()
             parts += [_PART.pack(CODES[reason], len(whole)), whole]
     parts[0] = bytes((len(parts) // 2,))
     return b"".join(parts)
@@ -63,15 +63,17 @@ def unpack(value: bytes) -> dict[Reason, BitMap]:
     return bits
 
 
+def as_bitmap(rows: RowSet) -> BitMap:
+    """Return rows as a bitmap; bitmaps are returned as they are."""
+    return rows if isinstance(rows, BitMap) else BitMap(rows)
+
+
 def union(parts: Iterable[Bits]) -> dict[Reason, BitMap]:
     """Return the rows of all parts together."""
     whole: dict[Reason, BitMap] = {}
     for bits in parts:
         for reason, rows in bits.items():
-            if reason in whole:
-                whole[reason] |= rows
-            else:
-                whole[reason] = BitMap(rows)
+            whole[reason] = whole.get(reason, BitMap()) | as_bitmap(rows)
     return whole
 
 
@@ -79,7 +81,7 @@ def without(bits: Bits, known: Bits) -> dict[Reason, BitMap]:
     """Return the rows of ``bits`` that are not in ``known`` under the same reason."""
     fresh: dict[Reason, BitMap] = {}
     for reason, rows in bits.items():
-        new = BitMap(rows) - known[reason] if reason in known else BitMap(rows)
+        new = as_bitmap(rows) - as_bitmap(known.get(reason, BitMap()))
         if new:
             fresh[reason] = new
     return fresh

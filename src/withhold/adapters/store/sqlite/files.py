@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import apsw
 from pyroaring import BitMap
@@ -90,7 +91,11 @@ class SqliteFiles:
             found: dict[FileNo, ConsentVector | None] = {}
             for no in files:
                 loaded = _load(connection, no)
-                found[no] = loaded and ConsentVector(max(loaded.applied, cursor), loaded.bits)
+                found[no] = (
+                    None
+                    if loaded is None
+                    else ConsentVector(max(loaded.applied, cursor), loaded.bits)
+                )
             return found
 
     def cursor(self) -> Position:
@@ -199,7 +204,7 @@ def _load(connection: apsw.Connection, no: FileNo) -> _Loaded | None:
     upto, base = connection.execute(
         "SELECT upto, bits FROM bases WHERE file = ?", (no,)
     ).fetchone() or (0, b"")
-    grown = connection.execute(
+    grown: list[Any] = connection.execute(
         "SELECT no, position, added FROM growth WHERE file = ? AND no > ? ORDER BY no", (no, upto)
     ).fetchall()
     chain = codec.chain_start(base)
