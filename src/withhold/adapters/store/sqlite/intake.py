@@ -1,0 +1,408 @@
+"""The capture store: the write-ahead log of rows, and what is known of ids, documents, conversations.
+
+One SQLite file of its own (WAL, synchronous=FULL), so that capturing never makes an opt-out wait. A
+batch is one transaction: rows and what is known of them are durable together, or not at all.
+
+Ids, hashes and conversation names are keys of a keyed BLAKE2b, so that what outlives the rows names
+nobody. Rows lie in the log as zstd-compressed MessagePack, one record per batch and product.
+
+Not here: what is stored (`services.capture`), sealing rows into lake files (`services.sealing`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+import msgspec
+import pyarrow as pa
+
+from withhold.domain.interactions import IdState, Provenance
+from withhold.domain.names import Ordinal, Position, ProductId, SubjectNo
+from withhold.domain.parties import Author
+from withhold.errors import StateUnknown, StorageError, VerificationError
+from withhold.ports import IntakeTransaction, KnownConversation, KnownId, RowBatch
+
+T = TypeVar("T")
+
+VERSION = 1
+BUSY_MS = 30_000
+_AT_ONCE = 500  # keys of one query
+_CODEC = "zstd"
+_LEVEL = 1
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS log (
+    product TEXT NOT NULL, first INTEGER NOT NULL, rows INTEGER NOT NULL,
+    size INTEGER NOT NULL, body BLOB NOT NULL, UNIQUE (product, first)
+) STRICT;
+CREATE TABLE IF NOT EXISTS ends (product TEXT PRIMARY KEY, next INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS ids (
+    key BLOB PRIMARY KEY, state INTEGER NOT NULL, ordinal INTEGER,
+    position INTEGER NOT NULL, authors BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS documents (
+    key BLOB PRIMARY KEY, position INTEGER NOT NULL, authors BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS conversations (
+    key BLOB PRIMARY KEY, position INTEGER NOT NULL, authors BLOB NOT NULL,
+    deleted INTEGER NOT NULL, marks BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+_SELECT_IDS = "SELECT key, state, ordinal, position, authors FROM ids WHERE key IN "
+_SELECT_DOCUMENTS = "SELECT key, position, authors FROM documents WHERE key IN "
+_SELECT_CONVERSATIONS = (
+    "SELECT key, position, authors, deleted, marks FROM conversations WHERE key IN "
+)
+_BATCH = msgspec.msgpack.Decoder(RowBatch)
+_AUTHORS = msgspec.msgpack.Decoder(list[tuple[int, int | None, str]])
+
+
+class _Keys:
+    """Keyed hashes; one domain per use, so that no two uses share a key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._ids = hashlib.blake2b(key=key, digest_size=16, person=b"withhold/id")
+        self._documents = hashlib.blake2b(key=key, digest_size=16, person=b"withhold/doc")
+        self._conversations = hashlib.blake2b(key=key, digest_size=16, person=b"withhold/conv")
+        self._marks = hashlib.blake2b(key=key, digest_size=8, person=b"withhold/mark")
+
+    def id(self, product: ProductId, name: str) -> bytes:
+        return _digest(self._ids, f"{product}\0{name}")
+
+    def document(self, sha256: str) -> bytes:
+        return _digest(self._documents, sha256)
+
+    def conversation(self, product: ProductId, name: str) -> bytes:
+        return _digest(self._conversations, f"{product}\0{name}")
+
+    def mark(self, text: str) -> int:
+        return int.from_bytes(_digest(self._marks, text), "little")
+
+
+def _digest(keyed: hashlib.blake2b, text: str) -> bytes:
+    state = keyed.copy()
+    state.update(text.encode())
+    return state.digest()
+
+
+class SqliteIntake:
+    """`Intake` over one SQLite file; see the module and the port for what it promises."""
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        """Open or make the store.
+
+        Args:
+            path: the file.
+            key: 16 to 64 bytes; the same for the whole life of the store.
+
+        Raises:
+            StorageError: it cannot be opened, or a newer version wrote it.
+        """
+        self._path = path
+        self._keys = _Keys(key)
+        self._writing = threading.Lock()  # one transaction at a time in this process; SQLite for the rest
+        self._idle: deque[apsw.Connection] = deque()
+        self._writer = _wrapped(lambda: _open(path))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._writer.close()
+        while self._idle:
+            self._idle.pop().close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[IntakeTransaction]:
+        """Open a batch; leaving it commits, an exception leaves no trace."""
+        with self._writing:
+            _wrapped(lambda: self._writer.execute("BEGIN IMMEDIATE"))
+            try:
+                yield _Transaction(self._writer, self._keys)
+            except apsw.Error as error:
+                self._roll_back()
+                raise _refused(error) from error
+            except BaseException:
+                self._roll_back()
+                raise
+            self._commit()
+
+    def _commit(self) -> None:
+        try:
+            self._writer.execute("COMMIT")
+        except (apsw.FullError, apsw.BusyError) as error:
+            self._roll_back()
+            raise _refused(error) from error
+        except apsw.Error as error:
+            self._roll_back()
+            raise StateUnknown(
+                "capture store: the batch may or may not be on disk; send it again, its ids make that harmless"
+            ) from error
+
+    def _roll_back(self) -> None:
+        if self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
+
+    @contextmanager
+    def _read(self) -> Iterator[apsw.Connection]:
+        """Lend a connection of its own to one reader; readers never wait for the writer."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = _wrapped(lambda: _open(self._path))
+        try:
+            yield connection
+        except apsw.Error as error:
+            raise _refused(error) from error
+        finally:
+            self._idle.append(connection)
+
+    def end(self, product: ProductId) -> Ordinal:
+        """Return the ordinal after the last durable row of the product."""
+        with self._read() as connection:
+            return _end(connection, product)
+
+    def unsealed(self, product: ProductId, first: Ordinal) -> Iterator[RowBatch]:
+        """Yield the durable rows from ``first`` on, batch by batch as they were stored."""
+        at, end = int(first), int(self.end(product))
+        while at < end:
+            batch = self._batch_from(product, at)
+            if batch is None:
+                return
+            yield batch
+            at = batch.first + len(batch.ids)
+
+    def _batch_from(self, product: ProductId, at: int) -> RowBatch | None:
+        query = (
+            "SELECT size, body FROM log WHERE product = ?1 AND first + rows > ?2 AND first >= "
+            "coalesce((SELECT max(first) FROM log WHERE product = ?1 AND first <= ?2), 0) "
+            "ORDER BY first LIMIT 1"
+        )
+        with self._read() as connection:
+            found = connection.execute(query, (product, at)).fetchone()
+        return None if found is None else _from(_unpacked(*found), at)
+
+    def trim(self, product: ProductId, before: Ordinal) -> None:
+        """Drop rows below an ordinal, by whole batches; what straddles it stays until later."""
+        with self.transaction() as kept:
+            assert isinstance(kept, _Transaction)
+            kept.drop(product, before)
+
+    def find(self, product: ProductId, row_id: str) -> KnownId | None:
+        """Return what is known of one id."""
+        with self._read() as connection:
+            return _Transaction(connection, self._keys).ids(product, (row_id,)).get(row_id)
+
+
+class _Transaction:
+    """`IntakeTransaction` on an open SQLite transaction."""
+
+    def __init__(self, connection: apsw.Connection, keys: _Keys) -> None:
+        self._db = connection
+        self._keys = keys
+        self._packed: dict[frozenset[Author], bytes] = {}
+        self._authors: dict[bytes, frozenset[Author]] = {}
+
+    def ids(self, product: ProductId, ids: Iterable[str]) -> Mapping[str, KnownId]:
+        """Return what is known of these ids."""
+        names = {self._keys.id(product, name): name for name in ids}
+        return {
+            names[key]: KnownId(
+                IdState(state),
+                None if ordinal is None else Ordinal(ordinal),
+                self._provenance(position, authors),
+            )
+            for key, state, ordinal, position, authors in self._select(_SELECT_IDS, names)
+        }
+
+    def documents(self, hashes: Iterable[str]) -> Mapping[str, Provenance]:
+        """Return the provenance of documents captured in any product."""
+        names = {self._keys.document(sha256): sha256 for sha256 in hashes}
+        return {
+            names[key]: self._provenance(position, authors)
+            for key, position, authors in self._select(_SELECT_DOCUMENTS, names)
+        }
+
+    def conversations(
+        self, product: ProductId, names: Iterable[str]
+    ) -> Mapping[str, KnownConversation]:
+        """Return what is known of these conversations."""
+        keys = {self._keys.conversation(product, name): name for name in names}
+        return {
+            keys[key]: KnownConversation(
+                self._provenance(position, authors), _unpack_marks(marks), bool(deleted)
+            )
+            for key, position, authors, deleted, marks in self._select(_SELECT_CONVERSATIONS, keys)
+        }
+
+    def mark(self, text: str) -> int:
+        """Return the keyed hash of a message's text."""
+        return self._keys.mark(text)
+
+    def next_ordinal(self, product: ProductId) -> Ordinal:
+        """Return the ordinal the next stored row of the product will have."""
+        return _end(self._db, product)
+
+    def store(self, batch: RowBatch) -> None:
+        """Append rows to the write-ahead log."""
+        if batch.first != self.next_ordinal(batch.product):
+            raise VerificationError(f"capture store: rows of {batch.product} must follow the last one")
+        body = msgspec.msgpack.encode(batch)
+        packed = pa.Codec(_CODEC, _LEVEL).compress(body, asbytes=True)
+        rows = len(batch.ids)
+        self._db.execute(
+            "INSERT INTO log VALUES (?, ?, ?, ?, ?)",
+            (batch.product, batch.first, rows, len(body), packed),
+        )
+        self._db.execute(
+            "INSERT INTO ends VALUES (?1, ?2) ON CONFLICT DO UPDATE SET next = ?2",
+            (batch.product, batch.first + rows),
+        )
+
+    def put_ids(self, product: ProductId, known: Mapping[str, KnownId]) -> None:
+        """Keep what became of ids."""
+        rows = [
+            (self._keys.id(product, name), int(k.state), k.ordinal, *self._columns(k.provenance))
+            for name, k in known.items()
+        ]
+        self._db.executemany("INSERT OR REPLACE INTO ids VALUES (?, ?, ?, ?, ?)", sorted(rows))
+
+    def put_documents(self, known: Mapping[str, Provenance]) -> None:
+        """Keep the provenance of documents."""
+        rows = [(self._keys.document(sha), *self._columns(p)) for sha, p in known.items()]
+        self._db.executemany("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", sorted(rows))
+
+    def put_conversations(
+        self, product: ProductId, known: Mapping[str, KnownConversation]
+    ) -> None:
+        """Keep what is known of conversations."""
+        rows = [
+            (
+                self._keys.conversation(product, name),
+                *self._columns(k.provenance),
+                int(k.is_deleted),
+                struct.pack(f"<{len(k.marks)}Q", *k.marks),
+            )
+            for name, k in known.items()
+        ]
+        self._db.executemany(
+            "INSERT OR REPLACE INTO conversations VALUES (?, ?, ?, ?, ?)", sorted(rows)
+        )
+
+    def drop(self, product: ProductId, before: Ordinal) -> None:
+        """Delete the batches of the log that lie wholly below an ordinal."""
+        self._db.execute("DELETE FROM log WHERE product = ? AND first + rows <= ?", (product, before))
+
+    def _select(self, query: str, keys: Mapping[bytes, str]) -> Iterator[tuple[object, ...]]:
+        """Yield the rows of these keys; few statement texts, so that they stay prepared."""
+        wanted = sorted(keys)
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = wanted[start : start + _AT_ONCE]
+            slots = 1 if len(some) == 1 else _AT_ONCE
+            holes = ",".join("?" * slots)
+            yield from self._db.execute(
+                f"{query}({holes})", (*some, *((None,) * (slots - len(some))))
+            )
+
+    def _columns(self, provenance: Provenance) -> tuple[int, bytes]:
+        authors = provenance.authors
+        packed = self._packed.get(authors)
+        if packed is None:
+            packed = self._packed[authors] = msgspec.msgpack.encode(
+                [(a.account, a.organization, a.product) for a in authors]
+            )
+        return provenance.position, packed
+
+    def _provenance(self, position: int, packed: bytes) -> Provenance:
+        authors = self._authors.get(packed)
+        if authors is None:
+            authors = self._authors[packed] = frozenset(
+                Author(
+                    SubjectNo(account),
+                    None if organization is None else SubjectNo(organization),
+                    ProductId(product),
+                )
+                for account, organization, product in _AUTHORS.decode(packed)
+            )
+        return Provenance(authors, Position(position))
+
+
+def _end(connection: apsw.Connection, product: ProductId) -> Ordinal:
+    found = connection.execute("SELECT next FROM ends WHERE product = ?", (product,)).fetchone()
+    return Ordinal(found[0] if found else 0)
+
+
+def _unpack_marks(packed: bytes) -> frozenset[int]:
+    return frozenset(struct.unpack(f"<{len(packed) // 8}Q", packed))
+
+
+def _unpacked(size: int, body: bytes) -> RowBatch:
+    try:
+        return _BATCH.decode(pa.Codec(_CODEC).decompress(body, size))
+    except (msgspec.DecodeError, OSError, ValueError) as error:
+        raise VerificationError("capture store: a record of the log is damaged; restore it") from error
+
+
+def _from(batch: RowBatch, at: int) -> RowBatch:
+    """Return the rows of a batch from an ordinal on."""
+    skip = at - batch.first
+    if skip <= 0:
+        return batch
+    return RowBatch(
+        batch.product,
+        Ordinal(at),
+        batch.ids[skip:],
+        batch.kinds[skip:],
+        batch.conversations[skip:],
+        batch.projects[skip:],
+        batch.api_keys[skip:],
+        batch.roles[skip:],
+        batch.contents[skip:],
+        batch.positions[skip:],
+        batch.party_sets,
+        batch.set_nos[skip:],
+    )
+
+
+def _open(path: Path) -> apsw.Connection:
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(BUSY_MS)
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "wal_autocheckpoint = 4000",  # 16 MB: random ids dirty many pages, so check in seldom
+        "cache_size = -32768",
+    ):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    version = connection.pragma("user_version")
+    if version > VERSION:
+        connection.close()
+        raise StorageError(
+            f"capture store: written by version {version}, this program knows {VERSION}; upgrade it"
+        )
+    if version < VERSION:
+        connection.execute(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT")
+    return connection
+
+
+def _wrapped(action: Callable[[], T]) -> T:
+    try:
+        return action()
+    except apsw.Error as error:
+        raise _refused(error) from error
+
+
+def _refused(error: apsw.Error) -> StorageError:
+    """Return what the disk or the database said, as one of ours; nothing was kept."""
+    if isinstance(error, apsw.FullError):
+        return StorageError("capture store: the disk is full; nothing of the batch was kept")
+    if isinstance(error, apsw.BusyError):
+        return StorageError("capture store: another process is writing; nothing was kept; try again")
+    return StorageError(f"capture store: {type(error).__name__}; nothing of the batch was kept")

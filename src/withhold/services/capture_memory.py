@@ -1,0 +1,179 @@
+"""What is known while a batch is taken in: asked once at its start, changed row by row, kept at its end.
+
+So a document and the row that attaches it, or two rows of one id, behave in one batch exactly as if they
+had been sent one by one.
+
+Not here: the decisions (`capture`), how it is stored (`ports.IntakeTransaction`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from withhold.domain.interactions import (
+    MAX_MARKS,
+    IdState,
+    Interaction,
+    Message,
+    Provenance,
+    inherit,
+    turns,
+)
+from withhold.domain.names import Ordinal, ProductId
+from withhold.ports import IntakeTransaction, KnownConversation, KnownId, RowBatch
+from withhold.services.resolution import Parties
+
+
+class Memory:
+    """Everything the rows of one batch may refer to, on top of an intake transaction."""
+
+    def __init__(self, kept: IntakeTransaction, rows: Iterable[Interaction]) -> None:
+        """Ask for all that these rows name."""
+        self._kept = kept
+        self._products: dict[ProductId, _OfProduct] = {}
+        hashes: set[str] = set()
+        wanted: dict[ProductId, tuple[set[str], set[str]]] = {}
+        for row in rows:
+            ids, conversations = wanted.setdefault(row.product, (set(), set()))
+            ids.add(row.id)
+            ids.update(row.sources)
+            if row.conversation is not None:
+                conversations.add(row.conversation)
+            hashes.update(row.attachments)
+            if row.sha256 is not None:
+                hashes.add(row.sha256)
+        self._documents = dict(kept.documents(hashes)) if hashes else {}
+        self._new_documents: dict[str, Provenance] = {}
+        for product, (ids, conversations) in wanted.items():
+            self._products[product] = _OfProduct(kept, product, ids, conversations)
+
+    def known(self, row: Interaction) -> KnownId | None:
+        """Return what is known of the row's id."""
+        return self._products[row.product].ids.get(row.id)
+
+    def sources(self, row: Interaction) -> list[Provenance] | None:
+        """Return the provenance of what the row names; None when any of it was never captured."""
+        of_product = self._products[row.product]
+        if row.conversation is not None:
+            conversation = of_product.conversations.get(row.conversation)
+            if conversation is not None and conversation.is_deleted:
+                return None
+        found: list[Provenance] = []
+        for sha256 in row.attachments:
+            document = self._documents.get(sha256)
+            if document is None:
+                return None
+            found.append(document)
+        for name in row.sources:
+            source = of_product.ids.get(name)
+            if source is None or source.state is not IdState.STORED:
+                return None
+            found.append(source.provenance)
+        return found
+
+    def repeated(self, row: Interaction) -> Iterator[Provenance]:
+        """Yield the provenance of what the row repeats without naming it.
+
+        That is its conversation, when it replays some of it, and earlier uploads of the same document.
+        """
+        if row.sha256 is not None and row.sha256 in self._documents:
+            yield self._documents[row.sha256]
+        if row.conversation is None:
+            return
+        conversation = self._products[row.product].conversations.get(row.conversation)
+        if conversation is not None and self._replays(row.messages, conversation.marks):
+            yield conversation.provenance
+
+    def _replays(self, messages: tuple[Message, ...], marks: frozenset[int]) -> bool:
+        """Return whether messages repeat earlier ones; a conversation too long to tell does."""
+        if len(marks) >= MAX_MARKS or turns(messages) > 1:
+            return True
+        return any(self._kept.mark(m.content) in marks for m in messages)
+
+    def note(self, row: Interaction, provenance: Provenance) -> None:
+        """Remember whose content the row's document and conversation hold; rows kept or not."""
+        if row.sha256 is not None:
+            before = self._documents.get(row.sha256)
+            merged = provenance if before is None else inherit(provenance, (before,))
+            self._documents[row.sha256] = self._new_documents[row.sha256] = merged
+        if row.conversation is not None:
+            self._products[row.product].note(self._kept, row.conversation, row, provenance)
+
+    def put(self, row: Interaction, known: KnownId) -> None:
+        """Remember what became of the row's id."""
+        of_product = self._products[row.product]
+        of_product.ids[row.id] = of_product.new_ids[row.id] = known
+
+    def store(self, row: Interaction, provenance: Provenance, parties: Parties) -> None:
+        """Add the row to the log and remember its id."""
+        ordinal = self._products[row.product].add(row, provenance, parties)
+        self.put(row, KnownId(IdState.STORED, ordinal, provenance))
+
+    def keep(self) -> None:
+        """Hand everything new to the intake transaction."""
+        for product, of_product in self._products.items():
+            of_product.keep(self._kept, product)
+        if self._new_documents:
+            self._kept.put_documents(self._new_documents)
+
+
+class _OfProduct:
+    """The part of the memory that belongs to one product, and its new rows."""
+
+    def __init__(
+        self, kept: IntakeTransaction, product: ProductId, ids: set[str], conversations: set[str]
+    ) -> None:
+        self.ids = dict(kept.ids(product, ids))
+        self.conversations = dict(kept.conversations(product, conversations)) if conversations else {}
+        self.new_ids: dict[str, KnownId] = {}
+        self.new_conversations: dict[str, KnownConversation] = {}
+        self._sets: dict[Parties, int] = {}
+        first = kept.next_ordinal(product)
+        self._batch = RowBatch(product, first, [], [], [], [], [], [], [], [], [], [])
+
+    def add(self, row: Interaction, provenance: Provenance, parties: Parties) -> Ordinal:
+        batch = self._batch
+        ordinal = Ordinal(batch.first + len(batch.ids))
+        number = self._sets.get(parties)
+        if number is None:
+            number = self._sets[parties] = len(batch.party_sets)
+            batch.party_sets.append(parties)
+        batch.ids.append(row.id)
+        batch.kinds.append(int(row.kind))
+        batch.conversations.append(row.conversation)
+        batch.projects.append(row.project)
+        batch.api_keys.append(row.api_key)
+        batch.roles.append([m.role for m in row.messages])
+        batch.contents.append([m.content for m in row.messages])
+        batch.positions.append(provenance.position)
+        batch.set_nos.append(number)
+        return ordinal
+
+    def note(
+        self, kept: IntakeTransaction, name: str, row: Interaction, provenance: Provenance
+    ) -> None:
+        before = self.conversations.get(name)
+        marks = frozenset(kept.mark(m.content) for m in row.messages)
+        if before is None:
+            after = KnownConversation(provenance, _capped(marks), is_deleted=False)
+        else:
+            after = KnownConversation(
+                inherit(provenance, (before.provenance,)),
+                _capped(before.marks | marks),
+                before.is_deleted,
+            )
+        if after != before:
+            self.conversations[name] = self.new_conversations[name] = after
+
+    def keep(self, kept: IntakeTransaction, product: ProductId) -> None:
+        if self._batch.ids:
+            kept.store(self._batch)
+        if self.new_ids:
+            kept.put_ids(product, self.new_ids)
+        if self.new_conversations:
+            kept.put_conversations(product, self.new_conversations)
+
+
+def _capped(marks: frozenset[int]) -> frozenset[int]:
+    """Return at most MAX_MARKS marks; at the cap every further row counts as a replay."""
+    return marks if len(marks) <= MAX_MARKS else frozenset(sorted(marks)[:MAX_MARKS])

@@ -1,0 +1,110 @@
+"""Whose content a row is, and whether it may be kept, at one snapshot.
+
+A batch is decided at one snapshot of the directory and one consent table that is not older. Rows of a
+batch share few accounts and few party sets, so each answer is found once.
+
+Not here: what a row repeats (`capture_memory`), the rules themselves (`domain.parties`,
+`domain.admission`).
+"""
+
+from __future__ import annotations
+
+from withhold.domain.admission import Admitted, Standings, admit
+from withhold.domain.directory import Directory, Subject, SubjectKind
+from withhold.domain.interactions import Interaction, Provenance
+from withhold.domain.names import OrganizationId, PartyNo, Position, ProductId, SubjectNo
+from withhold.domain.parties import Author, parties_of
+from withhold.domain.tokens import position_of
+from withhold.errors import TokenRefused, UnknownAccount, UnknownOrganization
+
+Parties = tuple[PartyNo, ...]
+_Who = tuple[str, OrganizationId | None, ProductId, tuple[str, ...]]
+
+
+class Resolver:
+    """Resolves rows of one batch against one snapshot.
+
+    Attributes:
+        stamp: the position of a row that carries no token.
+    """
+
+    def __init__(
+        self, directory: Directory, standings: Standings, token_key: bytes, stamp: Position
+    ) -> None:
+        """Keep the snapshot; ``standings`` must not be older than ``directory``."""
+        self._directory = directory
+        self._standings = standings
+        self._token_key = token_key
+        self.stamp = stamp
+        self._authors: dict[_Who, frozenset[Author]] = {}
+        self._tokens: dict[str, Position] = {}
+        self._parties: dict[tuple[Provenance, ProductId], tuple[Parties, bool]] = {}
+
+    def own(self, row: Interaction) -> Provenance:
+        """Return whose content a row is by itself, and since when.
+
+        Raises:
+            InputError: an account, organisation, product or token is not known or not theirs.
+        """
+        position = self.stamp if row.token is None else self._position_of(row.token)
+        who = (row.account, row.organization, row.product, row.participants)
+        authors = self._authors.get(who)
+        if authors is None:
+            authors = self._authors[who] = self._authors_of(row)
+        return Provenance(authors, position)
+
+    def resolve(self, provenance: Provenance, product: ProductId) -> tuple[Parties, bool]:
+        """Return all parties of a row, and whether they admit it.
+
+        Raises:
+            InputError: an author cannot be resolved.
+        """
+        key = (provenance, product)
+        found = self._parties.get(key)
+        if found is None:
+            parties = parties_of(
+                provenance.authors, product, provenance.position, self._directory
+            )
+            verdict = admit(parties, provenance.position, self._standings)
+            found = self._parties[key] = (parties, isinstance(verdict, Admitted))
+        return found
+
+    def _position_of(self, token: str) -> Position:
+        position = self._tokens.get(token)
+        if position is None:
+            position = position_of(self._token_key, token)
+            if position > self._directory.head:
+                raise TokenRefused(
+                    "capture token: ahead of the ledger; take one from GET /v1/head"
+                )
+            self._tokens[token] = position
+        return position
+
+    def _authors_of(self, row: Interaction) -> frozenset[Author]:
+        self._directory.policy.product(row.product)
+        organization = None if row.organization is None else self._organization(row.organization)
+        author = Author(self._account(row.account, "account").no, organization, row.product)
+        # asks now, so that a row naming a foreign organisation is refused before anything is kept
+        parties_of((author,), row.product, self.stamp, self._directory)
+        guests = (self._account(name, "participants") for name in row.participants)
+        return frozenset((author, *(_participant(g, organization, row.product) for g in guests)))
+
+    def _account(self, name: str, field: str) -> Subject:
+        found = self._directory.find(SubjectKind.ACCOUNT, name)
+        if found is None:
+            raise UnknownAccount(f"{field}: no such account; open it with PUT /v1/accounts first")
+        return found
+
+    def _organization(self, name: OrganizationId) -> SubjectNo:
+        found = self._directory.find(SubjectKind.ORGANIZATION, name)
+        if found is None:
+            raise UnknownOrganization(
+                "organization: no such organization; open it with PUT /v1/organizations first"
+            )
+        return found.no
+
+
+def _participant(guest: Subject, organization: SubjectNo | None, product: ProductId) -> Author:
+    """Return a participant as an author; for a guest of the organisation all of their own count."""
+    belongs = organization in {m.organization for m in guest.memberships}
+    return Author(guest.no, organization if belongs else None, product)

@@ -1,0 +1,137 @@
+"""`Intake` in memory, with faults: what a service must survive without a disk.
+
+`fault` is asked before each commit. FAIL_NOT_PERSISTED raises and keeps nothing; FAIL_PERSISTED keeps
+everything and raises all the same, as a connection that drops after COMMIT does.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+
+from withhold.domain.interactions import Provenance
+from withhold.domain.names import Ordinal, ProductId
+from withhold.errors import StateUnknown, StorageError
+from withhold.ports import IntakeTransaction, KnownConversation, KnownId, RowBatch
+
+
+class Fault(Enum):
+    """How a write fails."""
+
+    FAIL_NOT_PERSISTED = "nothing was kept"
+    FAIL_PERSISTED = "everything was kept, and nobody was told"
+
+
+@dataclass
+class _State:
+    rows: dict[ProductId, list[RowBatch]] = field(default_factory=dict)
+    ends: dict[ProductId, int] = field(default_factory=dict)
+    ids: dict[tuple[ProductId, str], KnownId] = field(default_factory=dict)
+    documents: dict[str, Provenance] = field(default_factory=dict)
+    conversations: dict[tuple[ProductId, str], KnownConversation] = field(default_factory=dict)
+
+    def copied(self) -> _State:
+        """Return a copy that shares only values that never change."""
+        return _State(
+            {p: list(b) for p, b in self.rows.items()},
+            dict(self.ends),
+            dict(self.ids),
+            dict(self.documents),
+            dict(self.conversations),
+        )
+
+
+class MemoryIntake:
+    """The capture store of a test."""
+
+    def __init__(self, fault: Callable[[str], Fault | None] | None = None) -> None:
+        self._state = _State()
+        self._lock = threading.Lock()
+        self._fault = fault or (lambda _name: None)
+
+    @contextmanager
+    def transaction(self) -> Iterator[IntakeTransaction]:
+        with self._lock:
+            batch = _Transaction(self._state.copied())
+            yield batch
+            fault = self._fault("intake.commit")
+            if fault is Fault.FAIL_NOT_PERSISTED:
+                raise StorageError("capture store: the disk is full; nothing of the batch was kept")
+            self._state = batch.state
+            if fault is Fault.FAIL_PERSISTED:
+                raise StateUnknown("capture store: the batch may or may not be on disk")
+
+    def end(self, product: ProductId) -> Ordinal:
+        return Ordinal(self._state.ends.get(product, 0))
+
+    def unsealed(self, product: ProductId, first: Ordinal) -> Iterator[RowBatch]:
+        for batch in list(self._state.rows.get(product, [])):
+            if batch.first + len(batch.ids) > first:
+                yield _from(copy.deepcopy(batch), first)
+
+    def trim(self, product: ProductId, before: Ordinal) -> None:
+        with self._lock:
+            batches = self._state.rows.get(product, [])
+            self._state.rows[product] = [b for b in batches if b.first + len(b.ids) > before]
+
+    def find(self, product: ProductId, row_id: str) -> KnownId | None:
+        return self._state.ids.get((product, row_id))
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class _Transaction:
+    def __init__(self, state: _State) -> None:
+        self.state = state
+
+    def ids(self, product: ProductId, ids: Iterable[str]) -> Mapping[str, KnownId]:
+        return {i: self.state.ids[product, i] for i in ids if (product, i) in self.state.ids}
+
+    def documents(self, hashes: Iterable[str]) -> Mapping[str, Provenance]:
+        return {h: self.state.documents[h] for h in hashes if h in self.state.documents}
+
+    def conversations(
+        self, product: ProductId, names: Iterable[str]
+    ) -> Mapping[str, KnownConversation]:
+        known = self.state.conversations
+        return {n: known[product, n] for n in names if (product, n) in known}
+
+    def mark(self, text: str) -> int:
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+    def next_ordinal(self, product: ProductId) -> Ordinal:
+        return Ordinal(self.state.ends.get(product, 0))
+
+    def store(self, batch: RowBatch) -> None:
+        assert batch.first == self.next_ordinal(batch.product), "ordinals have no gaps"
+        assert len({len(c) for c in (batch.ids, batch.kinds, batch.positions, batch.set_nos)}) == 1
+        assert all(tuple(sorted(set(s))) == s for s in batch.party_sets), "party sets are sorted"
+        self.state.rows.setdefault(batch.product, []).append(copy.deepcopy(batch))
+        self.state.ends[batch.product] = batch.first + len(batch.ids)
+
+    def put_ids(self, product: ProductId, known: Mapping[str, KnownId]) -> None:
+        self.state.ids.update({(product, i): k for i, k in known.items()})
+
+    def put_documents(self, known: Mapping[str, Provenance]) -> None:
+        self.state.documents.update(known)
+
+    def put_conversations(
+        self, product: ProductId, known: Mapping[str, KnownConversation]
+    ) -> None:
+        self.state.conversations.update({(product, n): k for n, k in known.items()})
+
+
+def _from(batch: RowBatch, at: int) -> RowBatch:
+    skip = max(at - batch.first, 0)
+    columns = ("ids", "kinds", "conversations", "projects", "api_keys")
+    columns += ("roles", "contents", "positions", "set_nos")
+    values = {name: getattr(batch, name)[skip:] for name in columns}
+    return RowBatch(
+        batch.product, Ordinal(batch.first + skip), party_sets=batch.party_sets, **values
+    )
