@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from withhold.ports.credentials import Credential, Credentials
 from withhold.ports.datasets import Datasets, ExportRecord, Reader, Readers
+from withhold.ports.exports import ExportWriter, Piece, Shard
 from withhold.ports.files import Applied, Files, LakeFile, Withdrawn
 from withhold.ports.intake import Intake, IntakeTransaction, KnownConversation, KnownId, RowBatch
 from withhold.ports.lake import Engine, Lake, LakeRow
@@ -31,6 +32,7 @@ __all__ = [
     "Datasets",
     "Engine",
     "ExportRecord",
+    "ExportWriter",
     "Files",
     "Intake",
     "IntakeTransaction",
@@ -41,12 +43,14 @@ __all__ = [
     "LakeRow",
     "Ledger",
     "OpenFile",
+    "Piece",
     "Ports",
     "Reader",
     "Readers",
     "Record",
     "Remembered",
     "RowBatch",
+    "Shard",
     "Transaction",
     "Withdrawn",
 ]

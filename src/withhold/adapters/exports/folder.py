@@ -1,0 +1,163 @@
+"""An export as a folder, with its lineage in a folder beside it.
+
+    out/part-00000.parquet ...             the text, in Hugging Face ``messages`` shape, without any id
+    out/manifest.json                      what it is, as of which position, the hash of every shard
+    out.lineage/part-00000.parquet ...     which row of which lake file each row is; stays in the house
+
+Both are written under temporary names beside the target, flushed, and renamed: the lineage first, the
+export last, so that what stands under the final name is whole. A shard without rows is left out, so
+numbers may skip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from withhold.errors import InputError, StorageError
+from withhold.ports import Piece, Shard
+
+if TYPE_CHECKING:
+    from withhold.domain.ledger import Json
+
+LINEAGE = pa.schema(
+    [
+        pa.field("shard", pa.string(), nullable=False),
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("file_sha256", pa.string(), nullable=False),
+        pa.field("file_row", pa.int64(), nullable=False),
+    ]
+)
+
+
+class ShardFile(Protocol):
+    """One shard being written."""
+
+    SUFFIX: str
+
+    def __init__(self, path: Path) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+    def add(self, messages: pa.Array) -> None:
+        """Append rows."""
+        ...
+
+
+class FolderExport:
+    """Implements `ports.ExportWriter` over a local folder."""
+
+    def __init__(self, target: Path, shard: type[ShardFile]) -> None:
+        self._target, self._shard = target, shard
+        self._lineage = target.with_name(f"{target.name}.lineage")
+        self._work: Path | None = None
+
+    def begin(self) -> None:
+        """Make room for the export."""
+        self._refuse_full()
+        with _on_disk():
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            prefix = f".{self._target.name}.writing-"
+            self._work = Path(tempfile.mkdtemp(prefix=prefix, dir=self._target.parent))
+            for part in ("rows", "lineage"):
+                (self._work / part).mkdir()
+
+    def write(self, number: int, pieces: Iterable[Piece]) -> Shard | None:
+        """Write a shard and its lineage, replacing what stood under its number."""
+        work = self._begun()
+        name = f"part-{number:05d}{self._shard.SUFFIX}"
+        path, lineage = work / "rows" / name, work / "lineage" / f"part-{number:05d}.parquet"
+        with _on_disk():
+            rows = self._fill(path, lineage, pieces)
+            if not rows:
+                path.unlink()
+                lineage.unlink()
+                return None
+            _flush(lineage)
+            _flush(path)
+            with path.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            return Shard(name, rows, path.stat().st_size, digest)
+
+    def publish(self, statement: Mapping[str, Json]) -> None:
+        """Add the manifest and give everything its final name."""
+        work = self._begun()
+        self._refuse_full()
+        with _on_disk():
+            manifest = work / "rows" / "manifest.json"
+            manifest.write_text(json.dumps(statement, indent=2) + "\n", encoding="utf-8")
+            _flush(manifest)
+            for folder in (work / "rows", work / "lineage"):
+                folder.chmod(0o755 if folder.name == "rows" else 0o700)
+                _flush(folder)
+            # A crash between the two leaves a lineage without an export; the next run says so.
+            (work / "lineage").rename(self._lineage)
+            (work / "rows").rename(self._target)
+            _flush(self._target.parent)
+
+    def discard(self) -> None:
+        """Drop everything that was not published."""
+        if self._work is not None:
+            shutil.rmtree(self._work, ignore_errors=True)
+            self._work = None
+
+    def _fill(self, path: Path, lineage: Path, pieces: Iterable[Piece]) -> int:
+        rows = 0
+        with self._shard(path) as shard, pq.ParquetWriter(lineage, LINEAGE, compression="zstd") as kept:
+            for piece in pieces:
+                count = piece.chunk.batch.num_rows
+                shard.add(piece.chunk.batch.column("messages"))
+                kept.write_batch(_lineage(path.name, rows, piece))
+                rows += count
+        return rows
+
+    def _refuse_full(self) -> None:
+        for folder in (self._target, self._lineage):
+            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+                raise InputError(f"export to {folder}: expected nothing or an empty folder there")
+
+    def _begun(self) -> Path:
+        if self._work is None:
+            raise RuntimeError("an export is written between begin and publish")
+        return self._work
+
+
+def _lineage(shard: str, first: int, piece: Piece) -> pa.RecordBatch:
+    count = piece.chunk.batch.num_rows
+    return pa.record_batch(
+        [
+            pa.repeat(shard, count),
+            pa.array(np.arange(first, first + count)),
+            piece.chunk.batch.column("id"),
+            pa.repeat(piece.sha256, count),
+            pa.array(piece.chunk.rows.astype(np.int64)),
+        ],
+        schema=LINEAGE,
+    )
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _on_disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"the export could not be written: {error.strerror or error}") from error
