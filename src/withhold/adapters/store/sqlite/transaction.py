@@ -120,16 +120,16 @@ class SqliteTransaction:
 
     def accounts(self) -> Iterator[Subject]:
         """Yield every account and organisation, in order of number, a page at a time."""
-        after = 0
+        after = SubjectNo(0)
         while True:
-            rows: list[tuple[int, bytes]] = self._connection.execute(
-                "SELECT no, record FROM subjects WHERE no > ? ORDER BY no LIMIT ?", (after, _PAGE)
-            ).fetchall()
-            if not rows:
+            rows = self._connection.execute(
+                "SELECT record FROM subjects WHERE no > ? ORDER BY no LIMIT ?", (after, _PAGE)
+            )
+            subjects = [decode_subject(record) for (record,) in rows]
+            if not subjects:
                 return
-            for _, record in rows:
-                yield decode_subject(record)
-            after = rows[-1][0]
+            yield from subjects
+            after = subjects[-1].no
 
     def recall(self, key: str) -> Remembered | None:
         """Return what an idempotency key was used for, None when it is new."""
