@@ -112,7 +112,7 @@ class Subject:
 
     def memberships_now(self) -> tuple[Membership, ...]:
         """Return the memberships that hold now."""
-        return tuple(m for m in self.memberships if m.until == OPEN)
+        return tuple([m for m in self.memberships if m.until == OPEN])
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ CHAIN_START = bytes(32)
 SEALED, PUBLIC = 0, 1
 _LEAF, _OPEN = b"withhold/leaf/v1\0", b"withhold/public/v1\0"
 _ENTRY, _CHAIN = b"withhold/entry/v1\0", b"withhold/chain/v1\0"
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 ENTRY_BYTES = len(_ENTRY) + 8 + 1 + 32
 
 
@@ -93,7 +94,7 @@ class Event:
 
 def canonical(body: Mapping[str, Json]) -> bytes:
     """Return the canonical JSON of an event body (RFC 8785 for the values we allow)."""
-    return json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    return _encode(body).encode()
 
 
 def opening(subject_key: bytes, sequence: int) -> bytes:

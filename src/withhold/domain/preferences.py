@@ -11,8 +11,7 @@ Not here: who may act (`services.preferences`), moves (`accounts`), defaults and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from withhold.domain.changes import At, Change, next_record, put_in, put_out
@@ -60,86 +59,91 @@ class Effective:
 
 @dataclass(frozen=True, slots=True)
 class _PlanNow:
-    """A plan that counts now: its parties, and whose choice stands in the place of its default."""
+    """A plan that counts now, and the holding that stands in the place of its default."""
 
     parties: PlanParties
-    chooser: Subject
+    chosen: Holding
 
     def default_applies(self) -> bool:
-        return self.chooser.holdings[self.parties.product].choice is None
+        return self.chosen.choice is None
 
 
 def effective(subject: Subject, product: ProductId, directory: Directory) -> Effective:
-    """Return what holds for a subject now, with the entry that decides it."""
+    """Return what holds for a subject now, with the entry that decides it.
+
+    Args:
+        subject: an account, or an organisation by itself.
+        product: a product of the policy in force.
+        directory: the snapshot that "now" means.
+    """
     own = subject.holdings[product]
-    contexts = list(_contexts(subject, directory))
-    plans = list(_plans_now(subject, contexts, product, directory))
-    lock = next((p for p in plans if p.parties.lock_on_since == OUT), None)
-    is_locked = lock is not None
+    organizations = [directory.subject(m.organization) for m in subject.memberships_now()]
+    plans = _plans_now(subject, organizations, product, directory)
+    lock = next((p.parties for p in plans if p.parties.lock_on_since == OUT), None)
     if own.is_out:
-        return _by_choice(False, own, _source_of(subject), is_locked)
+        return _by_choice(own, _source_of(subject), is_on=False, is_locked=lock is not None)
     if lock is not None:
-        return _by_plan(False, Source.PLAN_LOCK, lock.parties, is_locked=True)
-    organization = next((o.holdings[product] for o in contexts if o.holdings[product].is_out), None)
-    if organization is not None:
-        return _by_choice(False, organization, Source.ORGANIZATION, False)
-    applying = [p.parties for p in plans if p.default_applies()]
-    off = next((p for p in applying if p.default_on_since == OUT), None)
-    if off is not None:
-        return _by_plan(False, Source.PLAN_DEFAULT, off)
+        return _by_plan(lock, Source.PLAN_LOCK, is_on=False)
+    for organization in organizations:
+        if (holding := organization.holdings[product]).is_out:
+            return _by_choice(holding, Source.ORGANIZATION, is_on=False)
+    for plan in plans:
+        if plan.default_applies() and plan.parties.default_on_since == OUT:
+            return _by_plan(plan.parties, Source.PLAN_DEFAULT, is_on=False)
     return _on(subject, own, plans)
 
 
 def _on(subject: Subject, own: Holding, plans: list[_PlanNow]) -> Effective:
     """Return what holds for somebody who is on: an own choice, an organisation's, or a default."""
     if own.choice is Choice.IN:
-        return _by_choice(True, own, _source_of(subject), False)
-    product = plans[0].parties.product
-    chosen = next((p for p in plans if not p.default_applies()), None)
-    if chosen is not None:
-        return _by_choice(True, chosen.chooser.holdings[product], Source.ORGANIZATION, False)
+        return _by_choice(own, _source_of(subject), is_on=True)
+    for plan in plans:
+        if not plan.default_applies():
+            return _by_choice(plan.chosen, Source.ORGANIZATION, is_on=True)
     decides = max((p.parties for p in plans), key=lambda p: p.position)
-    found = _by_plan(True, Source.PLAN_DEFAULT, decides)
-    if own.position < found.position:
-        return found
-    return Effective(True, found.source, False, own.position, own.recorded_at, found.plan)
-
-
-def _contexts(subject: Subject, directory: Directory) -> Iterator[Subject]:
-    """Yield the organisations the subject is in now."""
-    for membership in subject.memberships_now():
-        yield directory.subject(membership.organization)
+    found = _by_plan(decides, Source.PLAN_DEFAULT, is_on=True)
+    if own.position > found.position:  # it was opened, or moved here, after the default was set
+        return replace(found, position=own.position, recorded_at=own.recorded_at)
+    return found
 
 
 def _plans_now(
-    subject: Subject, contexts: list[Subject], product: ProductId, directory: Directory
-) -> Iterator[_PlanNow]:
-    """Yield every plan that counts now; the personal plan when nobody states one."""
-    stated = [
-        (context, plan)
-        for context in (*contexts, subject)
-        if (plan := context.plan_now(product)) is not None
-    ]
-    personal = (subject, directory.policy.product(product).personal_plan)
-    for context, plan in stated or [personal]:
+    subject: Subject, organizations: list[Subject], product: ProductId, directory: Directory
+) -> list[_PlanNow]:
+    """Return every plan that counts now; the personal plan when nobody states one."""
+    found = []
+    for context in (*organizations, subject):
+        plan = context.plan_now(product)
+        if plan is not None:
+            found.append(_plan_now(subject, context, product, plan, directory))
+    if not found:
+        personal = directory.policy.product(product).personal_plan
+        found.append(_plan_now(subject, subject, product, personal, directory))
+    return found
+
+
+def _plan_now(
+    subject: Subject, context: Subject, product: ProductId, plan: PlanId, directory: Directory
+) -> _PlanNow:
+    chooser = subject
+    if context is not subject:
         chooser = chooser_of(subject, context, product, plan, directory)
-        yield _PlanNow(directory.plan(product, plan), chooser)
+    return _PlanNow(directory.plan(product, plan), chooser.holdings[product])
 
 
 def _source_of(subject: Subject) -> Source:
     return Source.ACCOUNT if subject.kind is SubjectKind.ACCOUNT else Source.ORGANIZATION
 
 
-def _by_choice(is_on: bool, holding: Holding, source: Source, is_locked: bool) -> Effective:
+def _by_choice(
+    holding: Holding, source: Source, *, is_on: bool, is_locked: bool = False
+) -> Effective:
     return Effective(is_on, source, is_locked, holding.position, holding.recorded_at, None)
 
 
-def _by_plan(
-    is_on: bool, source: Source, parties: PlanParties, *, is_locked: bool = False
-) -> Effective:
-    return Effective(
-        is_on, source, is_locked, parties.position, parties.recorded_at, parties.plan
-    )
+def _by_plan(parties: PlanParties, source: Source, *, is_on: bool) -> Effective:
+    is_locked = source is Source.PLAN_LOCK
+    return Effective(is_on, source, is_locked, parties.position, parties.recorded_at, parties.plan)
 
 
 def turned_off(subject: Subject, product: ProductId, at: At) -> Change | None:
