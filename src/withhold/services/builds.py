@@ -86,6 +86,7 @@ def _repair(ports: Ports, product: ProductId) -> None:
     for file in (f for f in files if vectors[f.no] is None):
         while True:
             try:
+                ports.lake.verify(file)
                 applied, bits = sealing.decide(ports, file)
                 ports.files.replace(file.no, ConsentVector(applied, bits))
             except LedgerMoved:

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from itertools import chain
 
 from withhold.domain.admission import Reason
 from withhold.domain.names import Ordinal, Position, ProductId
 from withhold.domain.vectors import Bits, ConsentVector
-from withhold.errors import LedgerMoved
+from withhold.errors import LedgerMoved, StorageError
 from withhold.ports import LakeFile, Ports, RowBatch
 
 FILE_ROWS = 65_536
@@ -67,7 +68,15 @@ def _products(ports: Ports) -> list[ProductId]:
 
 
 def _seal_one(ports: Ports, product: ProductId, first: Ordinal) -> None:
-    file = ports.lake.write(_up_to_a_file(ports.intake.unsealed(product, first)))
+    rows = _up_to_a_file(ports.intake.unsealed(product, first))
+    head = next(rows, None)
+    if head is None or head.first != first:
+        if ports.files.sealed(product) != first:
+            return  # another sealer was faster, and its rows left the log
+        raise StorageError(
+            f"rows of {product} from ordinal {first} are not in the log; restore it from a backup"
+        )
+    file = ports.lake.write(chain([head], rows))
     while True:
         applied, bits = decide(ports, file)
         try:

@@ -89,7 +89,11 @@ class ParquetLake:
         return open_checked(self.path(file), file, self.verify)
 
     def decide(self, file: LakeFile, table: ConsentTable) -> Bits:
-        """Decide every row of a file by its parties, from the file itself."""
+        """Decide every row of a file by its parties, from the file itself.
+
+        Checksums guard the pages and a digest the party sets; the footer is guarded only by the file's
+        hash, so a file that this process did not just write is verified first (`services.builds`).
+        """
         positions, set_nos, sets = self._parties(file)
         return kernel.decide(positions, set_nos, sets.offsets, sets.parties, table)
 
@@ -168,6 +172,8 @@ class ParquetLake:
             if value is None or opened.metadata.num_rows != file.rows:
                 raise VerificationError(f"lake file {file.sha256}: it is not the file registered")
             table = opened.read(columns=["position", "party_set"], use_threads=False)
+            if table.num_columns != 2:
+                raise VerificationError(f"lake file {file.sha256}: it is not the file registered")
         sets = PartySets.load(value)
         positions = table.column("position").to_numpy().view(np.uint64)
         set_nos = table.column("party_set").to_numpy().view(np.uint32)
