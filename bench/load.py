@@ -123,7 +123,8 @@ def _make(ports: Ports, rows: int) -> list[LakeFile]:
     """Write a lake of ordinary text, withhold rows at random, and commit a version over it."""
     rng = np.random.default_rng(1)
     files = [
-        _file(ports, rng, first, min(FILE_ROWS, rows - first)) for first in range(0, rows, FILE_ROWS)
+        _file(ports, rng, first, min(FILE_ROWS, rows - first))
+        for first in range(0, rows, FILE_ROWS)
     ]
     manifest = Manifest(
         name="bench",
@@ -142,7 +143,9 @@ def _make(ports: Ports, rows: int) -> list[LakeFile]:
 
 
 def _file(ports: Ports, rng: np.random.Generator, first: int, rows: int) -> LakeFile:
-    words = np.array(["".join(map(chr, rng.integers(97, 123, n))) for n in rng.integers(2, 10, 9000)])
+    words = np.array(
+        ["".join(map(chr, rng.integers(97, 123, n))) for n in rng.integers(2, 10, 9000)]
+    )
     odds = 1 / np.arange(1, len(words) + 1)
     batches = []
     for at in range(first, first + rows, 8192):
@@ -174,7 +177,9 @@ def _print(
 ) -> None:
     loader, *others = times.values()
     fastest = min(others)
-    table = Table(title=f"Reading {rows:,} rows ({size_bytes / 1e6:,.0f} MB zstd), {THREADS} threads")
+    table = Table(
+        title=f"Reading {rows:,} rows ({size_bytes / 1e6:,.0f} MB zstd), {THREADS} threads"
+    )
     for heading in ("way", "seconds", "of the fastest Arrow way", "rows"):
         table.add_column(heading, justify="left" if heading == "way" else "right")
     for name, seconds in times.items():

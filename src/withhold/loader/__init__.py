@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from os import PathLike, environ
+from os import PathLike
 from pathlib import Path
 
+from withhold import settings
 from withhold.adapters.embedded import exists, open_embedded
 from withhold.domain.datasets import parse_ref
 from withhold.domain.lease import DEFAULT_SECONDS
@@ -50,7 +51,7 @@ def load(
     """
     options = Options(tuple(columns), batch_rows, lease_seconds)
     ref = parse_ref(dataset)
-    folder = Path(home) if home is not None else _default_home()
+    folder = Path(home) if home is not None else settings.home()
     if not exists(folder):
         raise InputError(f"home {folder}: no installation is here; set WITHHOLD_HOME or home=")
     stack = ExitStack()
@@ -60,7 +61,3 @@ def load(
         stack.close()
         raise
     return data.closing(stack)
-
-
-def _default_home() -> Path:
-    return Path(environ.get("WITHHOLD_HOME", "./.withhold"))

@@ -56,7 +56,9 @@ class Options:
         """
         wrong = [c for c in self.columns if c not in COLUMNS]
         if wrong or not self.columns:
-            raise InputError(f"columns: expected some of {', '.join(COLUMNS)}, got {wrong or 'none'}")
+            raise InputError(
+                f"columns: expected some of {', '.join(COLUMNS)}, got {wrong or 'none'}"
+            )
         grant(Position(0), 0.0, self.lease_seconds)
         if not 1 <= self.batch_rows <= MAX_BATCH_ROWS:
             raise InputError(f"batch_rows: expected 1 to {MAX_BATCH_ROWS}, got {self.batch_rows}")

@@ -96,9 +96,7 @@ def open_files(ports: Ports, version: Dataset) -> tuple[ReadableFile, ...]:
     return tuple(ReadableFile(*pair) for pair in zip(files, opened, strict=True))
 
 
-def at_head(
-    ports: Ports, files: Iterable[ReadableFile], before: AtHead | None = None
-) -> AtHead:
+def at_head(ports: Ports, files: Iterable[ReadableFile], before: AtHead | None = None) -> AtHead:
     """Apply every withdrawal up to the head and return what is withheld of the files.
 
     Args:

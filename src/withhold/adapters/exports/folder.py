@@ -114,7 +114,10 @@ class FolderExport:
 
     def _fill(self, path: Path, lineage: Path, pieces: Iterable[Piece]) -> int:
         rows = 0
-        with self._shard(path) as shard, pq.ParquetWriter(lineage, LINEAGE, compression="zstd") as kept:
+        with (
+            self._shard(path) as shard,
+            pq.ParquetWriter(lineage, LINEAGE, compression="zstd") as kept,
+        ):
             for piece in pieces:
                 count = piece.chunk.batch.num_rows
                 shard.add(piece.chunk.batch.column("messages"))
