@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, cast
 
 import msgspec
 
@@ -216,7 +216,7 @@ def _interaction(row: WireInteraction) -> Interaction:
         AccountId(row.account),
         tuple([Message(m.role, m.content) for m in row.messages]),
         OrganizationId(row.organization) if row.organization is not None else None,
-        tuple([AccountId(p) for p in row.participants]),
+        cast("tuple[AccountId, ...]", row.participants),
         row.conversation,
         row.project,
         row.api_key,
@@ -230,6 +230,11 @@ def _interaction(row: WireInteraction) -> Interaction:
 
 def _check_ids(row: WireInteraction) -> None:
     """Refuse NUL in ids: stores and tools downstream cut a name there."""
+    together = (
+        f"{row.id}{row.account}{row.organization}{row.conversation}{row.project}{row.api_key}{row.about}"
+    )
+    if "\0" not in together and not row.participants and not row.derived_from:
+        return
     for field in ("id", "account", "organization", "conversation", "project", "api_key", "about"):
         value = getattr(row, field)
         if value is not None and "\0" in value:

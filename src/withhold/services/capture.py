@@ -156,8 +156,8 @@ class _Batch:
         if sources is None:  # it repeats something unknown: so does whatever repeats it
             self._refuse(row, Provenance(own.authors, BEFORE_ALL))
             return Outcome.WITHHELD
-        provenance = inherit(own, (*sources, *self._memory.repeated(row)))
-        return self._decide(row, provenance)
+        repeated = (*sources, *self._memory.repeated(row))
+        return self._decide(row, inherit(own, repeated) if repeated else own)
 
     def _decide(self, row: Interaction, provenance: Provenance) -> Outcome:
         parties, is_admitted = self._resolver.resolve(provenance, row.product)

@@ -30,6 +30,7 @@ class Memory:
     def __init__(self, kept: IntakeTransaction, rows: Iterable[Interaction]) -> None:
         """Ask for all that these rows name."""
         self._kept = kept
+        self._marked: tuple[tuple[Message, ...], frozenset[int]] = ((), frozenset())
         self._products: dict[ProductId, _OfProduct] = {}
         hashes: set[str] = set()
         wanted: dict[ProductId, tuple[set[str], set[str]]] = {}
@@ -88,7 +89,13 @@ class Memory:
         """Return whether messages repeat earlier ones; a conversation too long to tell does."""
         if len(marks) >= MAX_MARKS or turns(messages) > 1:
             return True
-        return any(self._kept.mark(m.content) in marks for m in messages)
+        return not marks.isdisjoint(self._marks(messages))
+
+    def _marks(self, messages: tuple[Message, ...]) -> frozenset[int]:
+        """Return the marks of a row's messages; asked twice for the row at hand, hashed once."""
+        if self._marked[0] is not messages:
+            self._marked = (messages, frozenset([self._kept.mark(m.content) for m in messages]))
+        return self._marked[1]
 
     def note(self, row: Interaction, provenance: Provenance) -> None:
         """Remember whose content the row's document and conversation hold; rows kept or not."""
@@ -97,7 +104,8 @@ class Memory:
             merged = provenance if before is None else inherit(provenance, (before,))
             self._documents[row.sha256] = self._new_documents[row.sha256] = merged
         if row.conversation is not None:
-            self._products[row.product].note(self._kept, row.conversation, row, provenance)
+            marks = self._marks(row.messages)
+            self._products[row.product].note(row.conversation, marks, provenance)
 
     def put(self, row: Interaction, known: KnownId) -> None:
         """Remember what became of the row's id."""
@@ -149,11 +157,8 @@ class _OfProduct:
         batch.set_nos.append(number)
         return ordinal
 
-    def note(
-        self, kept: IntakeTransaction, name: str, row: Interaction, provenance: Provenance
-    ) -> None:
+    def note(self, name: str, marks: frozenset[int], provenance: Provenance) -> None:
         before = self.conversations.get(name)
-        marks = frozenset(kept.mark(m.content) for m in row.messages)
         if before is None:
             after = KnownConversation(provenance, _capped(marks), is_deleted=False)
         else:

@@ -83,9 +83,11 @@ class Resolver:
     def _authors_of(self, row: Interaction) -> frozenset[Author]:
         self._directory.policy.product(row.product)
         organization = None if row.organization is None else self._organization(row.organization)
-        author = Author(self._account(row.account, "account").no, organization, row.product)
-        # asks now, so that a row naming a foreign organisation is refused before anything is kept
-        parties_of((author,), row.product, self.stamp, self._directory)
+        account = self._account(row.account, "account")
+        author = Author(account.no, organization, row.product)
+        if organization is not None and not _belongs(account, organization):
+            # asks now, so that such a row is refused before anything is remembered of it
+            parties_of((author,), row.product, self.stamp, self._directory)
         guests = (self._account(name, "participants") for name in row.participants)
         return frozenset((author, *(_participant(g, organization, row.product) for g in guests)))
 
@@ -106,5 +108,10 @@ class Resolver:
 
 def _participant(guest: Subject, organization: SubjectNo | None, product: ProductId) -> Author:
     """Return a participant as an author; for a guest of the organisation all of their own count."""
-    belongs = organization in {m.organization for m in guest.memberships}
+    belongs = organization is not None and _belongs(guest, organization)
     return Author(guest.no, organization if belongs else None, product)
+
+
+def _belongs(account: Subject, organization: SubjectNo) -> bool:
+    """Return whether an account is or ever was a member."""
+    return any(m.organization == organization for m in account.memberships)

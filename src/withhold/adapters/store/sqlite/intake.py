@@ -209,10 +209,11 @@ class _Transaction:
         self._keys = keys
         self._packed: dict[frozenset[Author], bytes] = {}
         self._authors: dict[bytes, frozenset[Author]] = {}
+        self._hashed: dict[tuple[ProductId, str], bytes] = {}  # ids are asked for, then put
 
     def ids(self, product: ProductId, ids: Iterable[str]) -> Mapping[str, KnownId]:
         """Return what is known of these ids."""
-        names = {self._keys.id(product, name): name for name in ids}
+        names = {self._id(product, name): name for name in ids}
         return {
             names[key]: KnownId(
                 IdState(state),
@@ -269,7 +270,7 @@ class _Transaction:
     def put_ids(self, product: ProductId, known: Mapping[str, KnownId]) -> None:
         """Keep what became of ids."""
         rows = [
-            (self._keys.id(product, name), int(k.state), k.ordinal, *self._columns(k.provenance))
+            (self._id(product, name), int(k.state), k.ordinal, *self._columns(k.provenance))
             for name, k in known.items()
         ]
         self._db.executemany("INSERT OR REPLACE INTO ids VALUES (?, ?, ?, ?, ?)", sorted(rows))
@@ -299,6 +300,12 @@ class _Transaction:
     def drop(self, product: ProductId, before: Ordinal) -> None:
         """Delete the batches of the log that lie wholly below an ordinal."""
         self._db.execute("DELETE FROM log WHERE product = ? AND first + rows <= ?", (product, before))
+
+    def _id(self, product: ProductId, name: str) -> bytes:
+        key = self._hashed.get((product, name))
+        if key is None:
+            key = self._hashed[product, name] = self._keys.id(product, name)
+        return key
 
     def _select(self, query: str, keys: Mapping[bytes, str]) -> Iterator[tuple[object, ...]]:
         """Yield the rows of these keys; few statement texts, so that they stay prepared."""

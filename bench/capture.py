@@ -1,0 +1,117 @@
+"""Capture: rows a second through the service and through HTTP, beside what the disk alone would take.
+
+    python bench/capture.py [ROWS]
+
+Rows are about 1 KB of text, of 10,000 accounts (Zipf), in batches of 1,000, half of them chats with a
+conversation. "raw log" writes and flushes the same bytes and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import withhold
+from withhold.adapters.embedded import open_embedded
+from withhold.domain.names import AccountId
+from withhold.formats.interactions import decode_lines
+from withhold.ports import Ports
+from withhold.services import capture, directory, policies
+from withhold.services.directory import AccountRequest, Opens
+
+ACCOUNTS, BATCH = 10_000, 1_000
+WORDS = "when the model answers a question about trains it should say where they stop and why".split()
+SHIPPED = Path(withhold.__file__).parent / "policies" / "default.toml"
+
+
+def bodies(rows: int, seed: int) -> Iterator[bytes]:
+    """Yield batches as JSON lines."""
+    draw = random.Random(seed)
+    weights = [1 / (n + 10) for n in range(ACCOUNTS)]
+    who = draw.choices(range(ACCOUNTS), weights, k=rows)
+    for first in range(0, rows, BATCH):
+        yield b"\n".join(_line(draw, seed, n, who[n]) for n in range(first, min(first + BATCH, rows)))
+
+
+def _line(draw: random.Random, seed: int, number: int, account: int) -> bytes:
+    text = " ".join(draw.choices(WORDS, k=85))
+    row = {
+        "id": f"{seed}-{number}",
+        "product": "vibe",
+        "kind": "conversation",
+        "account": f"account-{account}",
+        "messages": [
+            {"role": "user", "content": text},
+            {"role": "assistant", "content": " ".join(draw.choices(WORDS, k=85))},
+        ],
+    }
+    if number % 2:
+        row["conversation"] = f"chat-{seed}-{number // 6}"
+    return json.dumps(row).encode()
+
+
+def provision(ports: Ports) -> None:
+    """Open the accounts under the shipped policy."""
+    policies.adopt(ports, SHIPPED.read_text(encoding="utf-8"))
+    accounts = [
+        AccountRequest(AccountId(f"account-{n}"), (), {}, Opens("on")) for n in range(ACCOUNTS)
+    ]
+    directory.put_accounts(ports, accounts)
+
+
+def raw_log(batches: list[bytes], home: Path) -> None:
+    """Write and flush every batch, and nothing else."""
+    file = os.open(home / "raw", os.O_CREAT | os.O_WRONLY)
+    for body in batches:
+        os.write(file, body)
+        os.fdatasync(file)
+    os.close(file)
+
+
+def through_service(ports: Ports, batches: list[bytes]) -> None:
+    """Decode and capture every batch."""
+    for body in batches:
+        answer = capture.capture(ports, decode_lines(body))
+        assert answer.accepted == BATCH
+
+
+def rate(name: str, rows: int, action: Callable[[], None]) -> None:
+    """Time an action and print its rows a second."""
+    start = time.perf_counter()
+    action()
+    spent = time.perf_counter() - start
+    print(f"{name:<34}{rows / spent:>12,.0f} rows/s{spent / rows * 1e6:>10.1f} us a row")
+
+
+def main(rows: int) -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory(prefix="withhold-bench-", dir=os.environ.get("WITHHOLD_BENCH_DIR")) as folder:
+        home = Path(folder)
+        with open_embedded(home / "home") as ports:
+            provision(ports)
+            batches = list(bodies(rows, 1))
+            size = sum(map(len, batches)) / rows
+            print(f"{rows:,} rows of {size:,.0f} bytes, batches of {BATCH:,}, {ACCOUNTS:,} accounts")
+            rate("raw log: write + fdatasync", rows, lambda: raw_log(batches, home))
+            rate("decoding alone", rows, lambda: [list(decode_lines(b)) for b in batches] and None)
+            rate("decode + capture, cold caches", rows, lambda: through_service(ports, batches))
+            more = list(bodies(rows, 2))
+            rate("decode + capture, warm caches", rows, lambda: through_service(ports, more))
+            _through_http(home / "home", ports, list(bodies(rows, 3)))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"peak memory of this process, corpus included: {peak:,.0f} MB")
+
+
+def _through_http(home: Path, ports: Ports, batches: list[bytes]) -> None:
+    """Post every batch to one worker in a process of its own."""
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
