@@ -1,0 +1,59 @@
+"""The composition root: settings -> adapters -> services -> ASGI application and commands.
+
+The one place where a port meets its adapter. A home that was just made adopts the shipped policy, so
+that position 1 of every ledger is a policy; a later version of the shipped file is adopted by a person
+(``withhold policy adopt``), never by an upgrade (S6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from withhold.adapters.embedded import exists, open_embedded
+from withhold.errors import InputError
+from withhold.services import policies
+from withhold.web.application import make_application
+
+if TYPE_CHECKING:
+    from litestar import Litestar
+
+    from withhold.ports import Ports
+
+SHIPPED_POLICY = "default.toml"
+
+
+def shipped_policy() -> str:
+    """Return the text of the policy file that Withhold ships."""
+    folder = resources.files("withhold") / "policies"
+    return (folder / SHIPPED_POLICY).read_text(encoding="utf-8")
+
+
+@contextmanager
+def open_ports(home: Path, *, make: bool = False) -> Iterator[Ports]:
+    """Open the installation in a folder.
+
+    Args:
+        home: the folder with all data.
+        make: make the installation when there is none.
+
+    Raises:
+        InputError: there is no installation and none was to be made.
+        StorageError: the disk refused, or a part of the installation is missing.
+    """
+    if not make and not exists(home):
+        raise InputError(
+            f"home {home}: no installation is here; run `withhold up`, or set WITHHOLD_HOME or --home"
+        )
+    with open_embedded(home) as ports:
+        if ports.ledger.head() == 0:
+            policies.adopt(ports, shipped_policy())
+        yield ports
+
+
+def application(ports: Ports, home: Path) -> Litestar:
+    """Return the ASGI application over opened ports."""
+    return make_application(ports, home)

@@ -1,0 +1,82 @@
+"""Settings: what the environment says, read here and nowhere else.
+
+Every setting has a safe default, so a new version runs with old settings. A value that cannot be
+understood is refused with its name; nothing is guessed.
+
+Not here: the policy (a versioned file in the ledger, not a setting).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from withhold.errors import InputError
+
+DEFAULT_HOME = "./.withhold"
+DEFAULT_LISTEN = "127.0.0.1:8080"
+MAX_PORT = 65_535
+
+VARIABLES: Mapping[str, str] = {
+    "WITHHOLD_HOME": f"the folder with all data, made if absent (default {DEFAULT_HOME})",
+    "WITHHOLD_LISTEN": f"host:port of the server (default {DEFAULT_LISTEN})",
+    "WITHHOLD_DEMO": "1 loads the demo at the first start, 0 does not (default 1)",
+}
+"""Every variable that is read, with one line of what it means."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one process runs with.
+
+    Attributes:
+        home: the folder with all data.
+        host: the address to listen on; a name, an IPv4 or an IPv6 address.
+        port: the TCP port to listen on; 0 lets the system choose.
+        demo: whether the first start loads the demo.
+    """
+
+    home: Path
+    host: str
+    port: int
+    demo: bool
+
+
+def read(environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings.
+
+    Args:
+        environment: the variables; those of the process when left out.
+
+    Raises:
+        InputError: a variable has a value that cannot be understood.
+    """
+    values = os.environ if environment is None else environment
+    host, port = parse_listen(values.get("WITHHOLD_LISTEN") or DEFAULT_LISTEN)
+    demo = values.get("WITHHOLD_DEMO") or "1"
+    if demo not in {"0", "1"}:
+        raise InputError(f"WITHHOLD_DEMO {demo[:32]!r}: expected 1 or 0")
+    return Settings(home(values), host, port, demo == "1")
+
+
+def home(environment: Mapping[str, str] | None = None) -> Path:
+    """Return the folder with all data."""
+    values = os.environ if environment is None else environment
+    return Path(values.get("WITHHOLD_HOME") or DEFAULT_HOME)
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Return host and port of ``host:port`` or ``[::1]:port``.
+
+    Raises:
+        InputError: it is not of that form.
+    """
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > MAX_PORT:
+        raise InputError(
+            f"WITHHOLD_LISTEN {text[:80]!r}: expected host:port, for example {DEFAULT_LISTEN}"
+        )
+    return host, int(port)

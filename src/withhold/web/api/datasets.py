@@ -1,0 +1,84 @@
+"""Datasets: which versions there are, what they yield now, and building the next one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, get, post
+
+from withhold.domain.datasets import Dataset, DatasetRef, parse_ref
+from withhold.domain.names import ProductId
+from withhold.errors import InputError, UnknownDataset
+from withhold.ports import Ports
+from withhold.services import builds, lookups
+from withhold.web import answers, bodies
+from withhold.web.auth import Scope, ports_of
+from withhold.web.routes import Route, answer, off_loop
+
+
+class BuildBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to build from; a dry run only counts."""
+
+    product: str
+    dry_run: bool = False
+
+
+class Datasets(msgspec.Struct, frozen=True):
+    """Every version, in order of commit."""
+
+    datasets: list[answers.Built]
+
+
+_build = bodies.Decoder(BuildBody)
+_READ = frozenset({Scope.BUILD, Scope.AUDIT})
+
+
+@get("/datasets", **Route("All dataset versions", _READ, Datasets).stated())
+async def get_datasets(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """List every version as it was committed."""
+    found = await off_loop(ports_of(request).datasets.all)
+    return answer(Datasets([answers.built(dataset) for dataset in found]))
+
+
+@get(
+    "/datasets/{reference:str}",
+    **Route(
+        "A dataset version and what it yields now", _READ, answers.Version, errors=(404,)
+    ).stated(),
+)
+async def get_dataset(request: Request[Any, Any, Any], reference: str) -> Response[bytes]:
+    """Give a version, ``name@3`` or ``name@latest``, and what it yields now."""
+    view = await off_loop(lookups.show, ports_of(request), _reference(reference))
+    return answer(answers.version(view))
+
+
+@post(
+    "/datasets/{name:str}/versions",
+    **Route(
+        "Build the next version of a dataset",
+        frozenset({Scope.BUILD}),
+        answers.Built,
+        BuildBody,
+        errors=(400, 409, 413, 415, 422),
+        names_in_body=True,
+    ).stated(),
+)
+async def post_version(request: Request[Any, Any, Any], name: str) -> Response[bytes]:
+    """Build the next version; the answer comes once it is committed."""
+    body = await _build.one(request)
+    return answer(await off_loop(build, ports_of(request), name, body))
+
+
+def build(ports: Ports, name: str, body: BuildBody) -> object:
+    """Build, or count, and return the answer."""
+    made = builds.build(ports, name, ProductId(body.product), dry_run=body.dry_run)
+    return answers.built(made) if isinstance(made, Dataset) else answers.counted(made)
+
+
+def _reference(text: str) -> DatasetRef:
+    """Return what a path names; what no dataset can be called is simply not there."""
+    try:
+        return parse_ref(text)
+    except InputError as error:
+        raise UnknownDataset(str(error)) from None

@@ -1,0 +1,70 @@
+"""Interactions: taken in by the batch, deleted one by one or by conversation; the head to stamp them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, Response, delete, get, post
+
+from withhold.domain.names import ProductId
+from withhold.formats.interactions import WireInteraction, decode_lines
+from withhold.ports import Ports
+from withhold.services import capture, deletion
+from withhold.web import answers, bodies
+from withhold.web.auth import ANY, Scope, ports_of
+from withhold.web.routes import Route, answer, off_loop
+
+_SCOPES = frozenset({Scope.CAPTURE})
+_DELETE_INTERACTION = Route("Delete an interaction", _SCOPES, answers.Deleted, errors=(404,))
+_DELETE_CONVERSATION = Route("Delete a conversation", _SCOPES, answers.Deleted, errors=(404,))
+
+
+@get("/head", **Route("The ledger's head, and a capture token for it", ANY, answers.Head).stated())
+async def get_head(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Give the head and a capture token, to be taken before content is accepted."""
+    position, token = await off_loop(capture.capture_token, ports_of(request))
+    return answer(answers.Head(position, token))
+
+
+@post(
+    "/interactions",
+    **Route(
+        "Take in interactions",
+        _SCOPES,
+        answers.Captured,
+        WireInteraction,
+        many=True,
+        errors=(400, 413, 415),
+    ).stated(),
+)
+async def post_interactions(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Take in a batch; the answer comes after its rows are durable."""
+    raw = await bodies.read_many(request)
+    return answer(await off_loop(take, ports_of(request), raw))
+
+
+@delete("/interactions/{row_id:str}", **_DELETE_INTERACTION.stated())
+async def delete_interaction(
+    request: Request[Any, Any, Any], row_id: str, product: str | None = None
+) -> Response[bytes]:
+    """Delete an interaction, in one product or in every one."""
+    where = ProductId(product) if product is not None else None
+    rows = await off_loop(deletion.delete_interaction, ports_of(request), row_id, where)
+    request.app.state.upkeep.wake()
+    return answer(answers.Deleted(rows))
+
+
+@delete("/conversations/{name:str}", **_DELETE_CONVERSATION.stated())
+async def delete_conversation(
+    request: Request[Any, Any, Any], name: str, product: str | None = None
+) -> Response[bytes]:
+    """Delete a conversation: its rows, and every row of it that is still to come."""
+    where = ProductId(product) if product is not None else None
+    rows = await off_loop(deletion.delete_conversation, ports_of(request), name, where)
+    request.app.state.upkeep.wake()
+    return answer(answers.Deleted(rows))
+
+
+def take(ports: Ports, raw: bytes) -> answers.Captured:
+    """Decode and capture a batch, on one thread."""
+    return answers.captured(capture.capture(ports, decode_lines(raw)))

@@ -1,0 +1,70 @@
+"""What every API route states about itself: scopes, the body it takes, the answers it gives.
+
+The same statement guards the route (`auth`) and describes it (`openapi`), so that the document cannot
+say something else than the code does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import anyio.to_thread
+import msgspec
+from litestar import Response
+
+from withhold.web.auth import Scope, guard
+
+T = TypeVar("T")
+
+ERRORS_OF_EVERY_ROUTE = (401, 403, 500, 503)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a route states.
+
+    Attributes:
+        summary: one line for the API document.
+        scopes: any of these opens it.
+        answer: the type of a 200; None for a document without a fixed form.
+        body: the type of the request's body, None without one.
+        many: whether the body is an array or JSON lines of ``body``.
+        headers: request headers it reads.
+        errors: further statuses it can answer.
+        names_in_body: whether an unknown name in the body is a 422, the address being fine.
+    """
+
+    summary: str
+    scopes: frozenset[Scope]
+    answer: Any = None
+    body: type | None = None
+    many: bool = False
+    headers: tuple[str, ...] = ()
+    errors: tuple[int, ...] = ()
+    names_in_body: bool = False
+
+    def stated(self) -> dict[str, Any]:
+        """Return the arguments that a handler takes from this statement."""
+        return {
+            "opt": {"scopes": self.scopes, "names_in_body": self.names_in_body, "route": self},
+            "guards": [guard],
+            "status_code": 200,
+            "request_max_body_size": None,  # `bodies` caps each route by itself, before parsing
+        }
+
+
+def answer(value: object, headers: dict[str, str] | None = None) -> Response[bytes]:
+    """Return a value as a JSON response."""
+    return Response(
+        msgspec.json.encode(value),
+        media_type="application/json",
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )
+
+
+async def off_loop(work: Callable[..., T], *arguments: Any, **named: Any) -> T:
+    """Run blocking work on a thread; what is under way when a client leaves is finished."""
+    return await anyio.to_thread.run_sync(partial(work, *arguments, **named))

@@ -1,0 +1,84 @@
+"""Upkeep while the server runs: withdrawals reach the vectors, captured rows reach lake files.
+
+Nothing depends on it for being right: builds, readers and lookups apply what is withdrawn themselves. It
+keeps the time between a confirmation and the last vector short (S35), and the log small. A pass that
+fails is logged and tried again; other processes may do the same work at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+from litestar import Litestar
+
+from withhold.domain.names import ProductId
+from withhold.ports import Ports
+from withhold.services import sealing, withdrawals
+from withhold.web.routes import off_loop
+
+PASS_SECONDS = 1.0  # between passes when nobody wakes it: other processes write too
+SEAL_ROWS = 50_000  # so many rows in the log are worth a file
+SEAL_SECONDS = 60.0  # fewer wait this long, so that a quiet log does not become many small files
+
+_log = structlog.get_logger("withhold.upkeep")
+
+
+class Upkeep:
+    """The background pass of one server."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._awake = asyncio.Event()
+        self._waiting_since: dict[ProductId, float] = {}
+
+    def wake(self) -> None:
+        """Begin a pass now: something was withdrawn."""
+        self._awake.set()
+
+    @asynccontextmanager
+    async def lifespan(self, _: Litestar) -> AsyncIterator[None]:
+        """Run as long as the application does; a pass under way at the end is finished."""
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _run(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._awake.wait(), PASS_SECONDS)
+            self._awake.clear()
+            try:
+                await off_loop(self.once)
+            except Exception as error:  # noqa: BLE001 (the next pass tries again; nothing is admitted by it)
+                _log.warning("upkeep failed, trying again", error=str(error))
+
+    def once(self) -> None:
+        """Do one pass."""
+        if self._ports.files.cursor() < self._ports.ledger.head():
+            withdrawals.apply(self._ports)
+        with self._ports.ledger.directory() as directory:
+            products = [product.id for product in directory.policy.products]
+        for product in products:
+            if self._is_due(product):
+                sealing.seal(self._ports, product)
+
+    def _is_due(self, product: ProductId) -> bool:
+        """Return whether the log of a product is long or old enough to be sealed."""
+        rows = self._ports.intake.end(product) - self._ports.files.sealed(product)
+        if not rows:
+            self._waiting_since.pop(product, None)
+            return False
+        now = time.monotonic()
+        waited = now - self._waiting_since.setdefault(product, now)
+        if rows < SEAL_ROWS and waited < SEAL_SECONDS:
+            return False
+        del self._waiting_since[product]
+        return True
