@@ -169,7 +169,7 @@ def _open(
 ) -> Subject:
     at = here(transaction, ports.clock)
     change = opened(opening, at)
-    parties: dict[str, Json] = {product: party for product, party in opening.parties.items()}
+    parties: dict[str, Json] = {str(p): no for p, no in opening.parties.items()}
     body = {**more, **_belongs(transaction, change.record), "no": opening.no, "parties": parties}
     append(transaction, _OPENED[opening.kind], change, body, at)
     return change.record

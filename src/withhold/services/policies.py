@@ -129,5 +129,5 @@ def _give(
     at = here(transaction, ports.clock)
     change = given_products(subject, parties, at)
     kind = EventKind.ACCOUNT_MOVED if is_account else EventKind.ORGANIZATION_MOVED
-    numbers: dict[str, Json] = {product: party for product, party in parties.items()}
+    numbers: dict[str, Json] = {str(product): party for product, party in parties.items()}
     append(transaction, kind, change, {"parties": numbers}, at)

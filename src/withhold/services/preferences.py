@@ -227,7 +227,7 @@ def _turn(
     change = turned_on(subject, request.product, here(transaction, ports.clock))
     if change is None:
         return _own_status(transaction, subject, request.product)
-    return _record(ports, transaction, EventKind.OPTED_IN, change, request)
+    return _record(transaction, EventKind.OPTED_IN, change, request)
 
 
 def _check_on(now: Effective, subject: Subject, request: PreferenceRequest) -> None:
@@ -254,17 +254,13 @@ def _turn_off(
         change = turned_off(each, request.product, here(transaction, ports.clock))
         if change is None:
             continue
-        made = _record(ports, transaction, EventKind.OPTED_OUT, change, request)
+        made = _record(transaction, EventKind.OPTED_OUT, change, request)
         answer = made if each is subject else answer
     return answer or _own_status(transaction, subject, request.product)
 
 
 def _record(
-    ports: Ports,
-    transaction: Transaction,
-    kind: EventKind,
-    change: Change,
-    request: PreferenceRequest,
+    transaction: Transaction, kind: EventKind, change: Change, request: PreferenceRequest
 ) -> PreferenceStatus:
     body: dict[str, Json] = {
         "product": request.product,
