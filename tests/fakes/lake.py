@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from tests.fakes.reading import MemoryFile
 from withhold.domain.admission import REASON_OF_KIND, Reason
 from withhold.domain.names import FileNo, PartyNo, Position
 from withhold.domain.standing import admits
@@ -53,6 +54,18 @@ class MemoryLake:
 
     def verify(self, file: LakeFile) -> None:
         self._of(file)
+
+    def open(self, file: LakeFile) -> MemoryFile:
+        return MemoryFile(
+            tuple(
+                {
+                    "id": row.id,
+                    "conversation": row.conversation,
+                    "messages": [{"role": r, "content": c} for r, c in row.messages],
+                }
+                for row in self._of(file)
+            )
+        )
 
     def decide(self, file: LakeFile, table: ConsentTable) -> dict[Reason, frozenset[int]]:
         return self._withheld(file, table, None)
