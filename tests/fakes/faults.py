@@ -33,9 +33,12 @@ class FailOnce:
 
     def __init__(self, at: int, how: Fault) -> None:
         self._at, self._how = at, how
+        self.is_over = False
         self.seen: list[str] = []
 
     def __call__(self, name: str) -> Fault | None:
         """Say how this write ends."""
+        if self.is_over:
+            return None
         self.seen.append(name)
         return self._how if len(self.seen) == self._at else None
