@@ -18,7 +18,8 @@ from withhold.domain.tokens import position_of
 from withhold.errors import TokenRefused, UnknownAccount, UnknownOrganization
 
 Parties = tuple[PartyNo, ...]
-_Who = tuple[str, OrganizationId | None, ProductId, tuple[str, ...]]
+_Who = tuple[str, OrganizationId | None, ProductId, tuple[str, ...], str | None]
+_Key = tuple[frozenset[Author], Position, ProductId]
 
 
 class Resolver:
@@ -36,9 +37,9 @@ class Resolver:
         self._standings = standings
         self._token_key = token_key
         self.stamp = stamp
-        self._authors: dict[_Who, frozenset[Author]] = {}
+        self._owns: dict[_Who, Provenance] = {}
         self._tokens: dict[str, Position] = {}
-        self._parties: dict[tuple[Provenance, ProductId], tuple[Parties, bool]] = {}
+        self._parties: dict[_Key, tuple[Parties, bool]] = {}
 
     def own(self, row: Interaction) -> Provenance:
         """Return whose content a row is by itself, and since when.
@@ -46,12 +47,12 @@ class Resolver:
         Raises:
             InputError: an account, organisation, product or token is not known or not theirs.
         """
-        position = self.stamp if row.token is None else self._position_of(row.token)
-        who = (row.account, row.organization, row.product, row.participants)
-        authors = self._authors.get(who)
-        if authors is None:
-            authors = self._authors[who] = self._authors_of(row)
-        return Provenance(authors, position)
+        who = (row.account, row.organization, row.product, row.participants, row.token)
+        own = self._owns.get(who)
+        if own is None:
+            position = self.stamp if row.token is None else self._position_of(row.token)
+            own = self._owns[who] = Provenance(self._authors_of(row), position)
+        return own
 
     def resolve(self, provenance: Provenance, product: ProductId) -> tuple[Parties, bool]:
         """Return all parties of a row, and whether they admit it.
@@ -59,7 +60,7 @@ class Resolver:
         Raises:
             InputError: an author cannot be resolved.
         """
-        key = (provenance, product)
+        key = (provenance.authors, provenance.position, product)
         found = self._parties.get(key)
         if found is None:
             parties = parties_of(

@@ -1,0 +1,122 @@
+"""Deleting interactions and conversations: gone from every read and build, for ever (S16)."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.services.test_capture import admitted, outcome, stored
+from tests.simulator import STUDIO, VIBE, Provider, interaction, turns
+from withhold.domain.interactions import InteractionKind
+from withhold.errors import StorageError, UnknownRow
+from withhold.services import deletion
+
+ROOT = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    home = Path(tempfile.mkdtemp(prefix="withhold-", dir=ROOT))
+    made = Provider(home)
+    for person in ("ana", "bo"):
+        made.sign_up(person)
+    yield made
+    made.close()
+    shutil.rmtree(home)
+
+
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_a_deleted_interaction_is_in_no_later_build(provider: Provider, is_sealed: bool) -> None:
+    outcome(provider, interaction("ana", "r1"), interaction("ana", "r2"))
+    if is_sealed:
+        provider.seal()
+    before = provider.head
+    assert deletion.delete_interaction(provider.ports, "r1") == 1
+    assert provider.head == before + 1
+    assert admitted(provider) == {"r2"}
+    assert outcome(provider, interaction("ana", "r1")) == "d"
+    assert admitted(provider) == {"r2"}
+    assert provider.ports.ledger.verify() == provider.head
+
+
+def test_what_repeats_a_deleted_interaction_is_withheld(provider: Provider) -> None:
+    outcome(provider, interaction("ana", "r1"))
+    provider.delete("r1")
+    assert outcome(provider, interaction("ana", "r2", derived_from=("r1",))) == "w"
+
+
+def test_deleting_twice_is_harmless(provider: Provider) -> None:
+    outcome(provider, interaction("ana", "r1"), interaction("ana", "r2"))
+    provider.delete("r1")
+    provider.delete("r1")
+    assert admitted(provider) == {"r2"}
+
+
+def test_a_refused_interaction_stays_refused_when_deleted(provider: Provider) -> None:
+    provider.opt_out("ana")
+    outcome(provider, interaction("ana", "r1"))
+    assert deletion.delete_interaction(provider.ports, "r1") == 0
+    provider.opt_in("ana")
+    assert outcome(provider, interaction("ana", "r1")) == "w"
+
+
+def test_an_unknown_interaction_or_conversation_is_said_to_be_unknown(provider: Provider) -> None:
+    with pytest.raises(UnknownRow):
+        deletion.delete_interaction(provider.ports, "nothing")
+    with pytest.raises(UnknownRow):
+        deletion.delete_conversation(provider.ports, "nothing")
+
+
+def test_a_product_may_be_named(provider: Provider) -> None:
+    call = interaction("ana", "r1", product=STUDIO, kind=InteractionKind.API_CALL)
+    outcome(provider, interaction("ana", "r1"), call)
+    assert deletion.delete_interaction(provider.ports, "r1", STUDIO) == 1
+    assert admitted(provider) == {"r1"}
+    with pytest.raises(UnknownRow):
+        deletion.delete_conversation(provider.ports, "r1", VIBE)
+
+
+def test_a_conversation_is_deleted_in_files_and_in_the_log(provider: Provider) -> None:
+    def turn(row: str, conversation: str = "c", account: str = "ana") -> None:
+        rows = interaction(account, row, conversation=conversation, messages=turns(row))
+        assert outcome(provider, rows) == "a"
+
+    for row in ("t1", "t2"):
+        turn(row)
+    turn("other", "d")
+    provider.seal()
+    turn("t3", account="bo")
+    assert deletion.delete_conversation(provider.ports, "c") == 3
+    assert admitted(provider) == {"other"}
+    assert outcome(provider, interaction("ana", "t1", conversation="c")) == "d"
+    assert outcome(provider, interaction("ana", "t4", conversation="c")) == "w"
+    assert deletion.delete_conversation(provider.ports, "c") == 3  # again: harmless
+    assert admitted(provider) == {"other"}
+
+
+@pytest.mark.parametrize("what", ["interaction", "conversation"])
+def test_a_deletion_that_was_cut_off_is_completed_by_asking_again(provider: Provider, what: str) -> None:
+    outcome(provider, interaction("ana", "t1", conversation="c"))
+    provider.seal()
+
+    class Refusing:
+        def __getattr__(self, name: str) -> object:
+            return getattr(provider.ports.ledger, name)
+
+        def append(self, _change: object) -> None:
+            raise StorageError("the disk is full")
+
+    broken = replace(provider.ports, ledger=Refusing())  # type: ignore[arg-type]
+    delete = deletion.delete_interaction if what == "interaction" else deletion.delete_conversation
+    name = "t1" if what == "interaction" else "c"
+    with pytest.raises(StorageError):
+        delete(broken, name)
+    assert outcome(provider, interaction("ana", "t2", derived_from=("t1",), conversation="c")) == "w"
+    assert delete(provider.ports, name) == 1
+    assert admitted(provider) == set()
+    assert stored(provider.ports) == []
