@@ -1,0 +1,78 @@
+# Needs python3 (3.11 or newer) with pip. Everything else is installed into .venv, by hash.
+PYTHON    ?= $(shell command -v python3.11 || command -v python3)
+WORKERS   ?= 2
+BIN       := .venv/bin
+PIP       := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
+UV        := $(BIN)/uv
+INSTALL   := $(UV) pip install --quiet --python $(BIN)/python
+COMPILE   := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+             --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+# A release is used when it is a week old: a bad one is usually found by then.
+QUARANTINE = $(shell $(PYTHON) -c "import datetime as d; \
+             print(d.datetime.now(d.UTC).date() - d.timedelta(days=7))")
+
+TOOLS := .venv/.tools
+RUN   := .venv/.run
+DEV   := .venv/.dev
+BENCH := .venv/.bench
+
+.DEFAULT_GOAL := help
+.PHONY: up test quick check fix bench lock help clean
+
+up: $(RUN)  ## Install what is needed into .venv, load the demo, serve on 127.0.0.1:8080
+	@exec $(BIN)/withhold up
+
+test: check  ## Run everything that CI runs: style, types, import contracts, all tests
+	$(BIN)/pytest -n $(WORKERS)
+	@echo "make test: style, types, import contracts and all tests passed"
+
+quick: $(DEV)  ## Run the fast tests, in less than five minutes
+	$(BIN)/pytest -n $(WORKERS) -m "not slow"
+
+check: $(DEV)  ## Check style, types and import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+fix: $(DEV)  ## Repair what the style checker can repair
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(BENCH)  ## Run the benchmarks, each beside what it is compared with
+	$(BIN)/withhold bench
+
+lock: $(TOOLS)  ## Choose versions anew and pin them by hash in requirements/
+	$(COMPILE) --upgrade --exclude-newer $(QUARANTINE) requirements/tools.in -o requirements/tools.txt
+	$(COMPILE) --upgrade --exclude-newer $(QUARANTINE) pyproject.toml -o requirements/run.txt
+	$(COMPILE) --upgrade --exclude-newer $(QUARANTINE) -c requirements/run.txt --extra dev pyproject.toml -o requirements/dev.txt
+	$(COMPILE) --upgrade --exclude-newer $(QUARANTINE) -c requirements/run.txt --extra bench pyproject.toml -o requirements/bench.txt
+	@! grep -nE "://|^-" requirements/*.txt || { echo "a lock file holds an address or an option" >&2; exit 1; }
+
+help:  ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+clean:  ## Remove .venv and what tools left; data in .withhold stays
+	rm -rf .venv dist build .coverage htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+# Stamps: a second run finds them newer than the lock files and does nothing.
+# --without-pip, because some systems ship venv without its bundled pip.
+$(TOOLS): requirements/tools.txt
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Withhold needs Python 3.11 or newer: make PYTHON=python3.11 ...')"
+	@echo "Installing into .venv (about a minute, the first time only)"
+	@$(PYTHON) -m venv --without-pip .venv
+	@$(PIP) install --quiet --require-hashes --requirement requirements/tools.txt
+	@touch $@
+
+$(RUN): $(TOOLS) requirements/run.txt pyproject.toml
+	@$(INSTALL) --require-hashes --requirement requirements/run.txt
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): $(RUN) requirements/dev.txt
+	@$(INSTALL) --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+$(BENCH): $(RUN) requirements/bench.txt
+	@$(INSTALL) --require-hashes --requirement requirements/bench.txt
+	@touch $@
