@@ -84,9 +84,10 @@ def _count(batches: Iterator[pa.RecordBatch]) -> int:
 
 
 def _scanner(paths: list[Path]) -> Iterator[pa.RecordBatch]:
-    return pyarrow.dataset.dataset([str(p) for p in paths]).to_batches(
+    found: Iterator[pa.RecordBatch] = pyarrow.dataset.dataset([str(p) for p in paths]).to_batches(
         columns=COLUMNS, batch_size=BATCH_ROWS, use_threads=True
     )
+    return found
 
 
 def _iter_batches(paths: list[Path]) -> Iterator[pa.RecordBatch]:

@@ -57,7 +57,9 @@ def rest(batches: Iterator[object]) -> list[str]:
     return [i for b in batches for i in b.column("id").to_pylist()]  # type: ignore[attr-defined]
 
 
-def test_an_opt_out_reaches_an_open_reader_within_its_lease(provider: Provider, clock: Hours) -> None:
+def test_an_opt_out_reaches_an_open_reader_within_its_lease(
+    provider: Provider, clock: Hours
+) -> None:
     with reader(provider.ports, clock) as data:
         batches = data.batches()
         assert next(batches).column("id").to_pylist() == ["a0"]

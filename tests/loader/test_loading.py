@@ -97,7 +97,9 @@ def _buffers(batch: pa.RecordBatch) -> Iterator[pa.Buffer]:
 
 
 @pytest.mark.parametrize("batch_rows", [1, 7, 1024])
-def test_batches_hold_at_most_as_many_rows_as_asked_for(provider: Provider, batch_rows: int) -> None:
+def test_batches_hold_at_most_as_many_rows_as_asked_for(
+    provider: Provider, batch_rows: int
+) -> None:
     with withhold.load("chat@1", home=provider.home, batch_rows=batch_rows) as data:
         sizes = [b.num_rows for b in data.batches()]
     assert sum(sizes) == ROWS
@@ -129,7 +131,9 @@ def test_a_version_that_is_not_there_is_refused_by_name(
 
 
 @pytest.mark.parametrize("column", ["position", "party_set", "account", ""])
-def test_columns_that_are_nobodys_training_data_are_refused(provider: Provider, column: str) -> None:
+def test_columns_that_are_nobodys_training_data_are_refused(
+    provider: Provider, column: str
+) -> None:
     with pytest.raises(InputError, match="columns: expected some of id"):
         withhold.load("chat@1", home=provider.home, columns=[column])
 

@@ -152,7 +152,9 @@ def test_the_manifest_states_position_counts_and_the_hash_of_every_shard(
         assert (len(content), sha256(content).hexdigest()) == (shard["size_bytes"], shard["sha256"])
 
 
-def test_an_export_is_recorded_so_that_people_can_be_told(provider: Provider, tmp_path: Path) -> None:
+def test_an_export_is_recorded_so_that_people_can_be_told(
+    provider: Provider, tmp_path: Path
+) -> None:
     parquet(provider, tmp_path / "out")
     (record,) = provider.ports.readers.exports()
     assert (record.dataset, record.position, record.rows) == ("chat@1", provider.head, ROWS)

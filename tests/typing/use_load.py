@@ -8,7 +8,9 @@ import withhold
 
 
 def read(home: Path) -> int:
-    with withhold.load("chat@3", home=home, lease_seconds=10, columns=("id",), batch_rows=8) as data:
+    with withhold.load(
+        "chat@3", home=home, lease_seconds=10, columns=("id",), batch_rows=8
+    ) as data:
         rows: int = sum(batch.num_rows for batch in data.batches())
         for sample in data:
             text: object = sample["id"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from withhold.adapters.exports.folder import FolderExport
+from withhold.adapters.exports.folder import FolderExport, ShardFile
 from withhold.adapters.exports.jsonl import JsonlShard
 from withhold.adapters.exports.parquet import ParquetShard
 from withhold.errors import InputError
 
-FORMATS = {"parquet": ParquetShard, "jsonl": JsonlShard}
+FORMATS: dict[str, type[ShardFile]] = {"parquet": ParquetShard, "jsonl": JsonlShard}
 
 
 def export_to(target: Path, format_name: str) -> FolderExport:

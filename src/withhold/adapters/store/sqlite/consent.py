@@ -84,6 +84,12 @@ class ConsentCache:
         self._lock = threading.Lock()
         self._table = EMPTY
 
+    def copy(self) -> ConsentCache:
+        """Return a cache that starts here and of which this one learns nothing."""
+        fresh = ConsentCache()
+        fresh._table = self._table
+        return fresh
+
     def at(self, connection: apsw.Connection, head: Position) -> ArrayTable:
         """Return a table at or after ``head``, the head of the snapshot ``connection`` holds."""
         with self._lock:

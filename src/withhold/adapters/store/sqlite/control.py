@@ -116,6 +116,11 @@ class Control:
         """
         return self._epoch
 
+    @property
+    def is_inside(self) -> bool:
+        """Whether the caller is a running job: what it reads may not be committed yet."""
+        return self._owner == threading.get_ident()
+
     def run(self, job: Callable[[apsw.Connection], T]) -> T:
         """Run a job in a write transaction and return its result once that is on disk.
 

@@ -69,13 +69,17 @@ class SqliteLedger:
     @contextmanager
     def directory(self) -> Iterator[Directory]:
         """Open a consistent snapshot of the directory at the head."""
+        # A job may see entries that are never committed: nothing of them may be remembered.
+        is_final = not self._control.is_inside
+        memory, policies = (self._memory, self._policies) if is_final else (Memory(), Policies())
         with self._control.read() as connection:
-            yield SnapshotDirectory(connection, head_of(connection), self._memory, self._policies)
+            yield SnapshotDirectory(connection, head_of(connection), memory, policies)
 
     def standings(self) -> ArrayTable:
         """Return the consent table at a position not below the head when this was called."""
+        consent = self._consent.copy() if self._control.is_inside else self._consent
         with self._control.read() as connection:
-            return self._consent.at(connection, head_of(connection))
+            return consent.at(connection, head_of(connection))
 
     def standings_at(self, position: Position) -> ArrayTable:
         """Rebuild the consent table at an earlier position from the entries alone."""
