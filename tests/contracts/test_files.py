@@ -144,15 +144,15 @@ def test_a_vector_that_is_given_up_is_missing_until_it_is_replaced(opened: World
     files.apply(Position(3), Position(4), {no: {A: BitMap([5])}}, last=no)
     assert files.vectors([no])[no] is None, "later rows do not make up for the ones that are lost"
     with pytest.raises(LedgerMoved):
-        files.replace(no, vector(3, account=[0]))
-    files.replace(no, vector(4, account=[0, 1, 5]))
+        files.replace({no: vector(3, account=[0])})
+    files.replace({no: vector(4, account=[0, 1, 5])})
     assert bits_of(files, no) == {"account_opted_out": {0, 1, 5}}
 
 
 def test_a_full_decision_is_united_with_what_is_known(opened: World) -> None:
     files = opened.ports.files
     no = files.register(lake_file(0), vector(1, account=[0])).no
-    files.replace(no, vector(2, account=[3], deleted=[1]))
+    files.replace({no: vector(2, account=[3], deleted=[1])})
     assert bits_of(files, no) == {"account_opted_out": {0, 3}, "deleted": {1}}
 
 

@@ -106,16 +106,17 @@ class MemoryFiles:
 
             written(self._faults, "files.apply", write)
 
-    def replace(self, file: FileNo, vector: ConsentVector) -> None:
+    def replace(self, vectors: Mapping[FileNo, ConsentVector]) -> None:
         with self._lock:
-            if self._cursor > vector.applied:
+            if any(self._cursor > vector.applied for vector in vectors.values()):
                 raise LedgerMoved("decide again")
 
             def write() -> None:
-                if file in self._applied:
-                    self._grow(file, vector.bits, vector.applied)
-                else:
-                    self._begin(file, vector)
+                for file, vector in vectors.items():
+                    if file in self._applied:
+                        self._grow(file, vector.bits, vector.applied)
+                    else:
+                        self._begin(file, vector)
 
             written(self._faults, "files.replace", write)
 

@@ -62,7 +62,7 @@ def test_a_missing_vector_is_named(opened: World, tmp_path: Path) -> None:
 
 def test_a_vector_that_is_not_the_full_decision_is_named(opened: World) -> None:
     more = ConsentVector(opened.head, {Reason.DELETED: BitMap([2])})
-    opened.ports.files.replace(FileNo(1), more)
+    opened.ports.files.replace({FileNo(1): more})
     (fault,) = faults(opened)
     assert fault.startswith("file 1 ") and "full decision" in fault
 

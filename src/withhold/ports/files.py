@@ -124,11 +124,11 @@ class Files(Protocol):
         """
         ...
 
-    def replace(self, file: FileNo, vector: ConsentVector) -> None:
-        """Union a full decision into a vector, or give a damaged one anew.
+    def replace(self, vectors: Mapping[FileNo, ConsentVector]) -> None:
+        """Union full decisions into vectors, or give damaged ones anew, in one transaction.
 
         Raises:
-            LedgerMoved: the cursor is past ``vector.applied``: decide again.
+            LedgerMoved: the cursor is past one of the vectors' ``applied``: decide again.
         """
         ...
 

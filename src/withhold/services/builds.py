@@ -83,17 +83,22 @@ def _repair(ports: Ports, product: ProductId) -> None:
     """Decide in full every file whose vector is missing; one that cannot be read stays withheld."""
     files = ports.files.files(product)
     vectors = ports.files.vectors([f.no for f in files])
-    for file in (f for f in files if vectors[f.no] is None):
-        while True:
-            try:
-                ports.lake.verify(file)
-                applied, bits = sealing.decide(ports, file)
-                ports.files.replace(file.no, ConsentVector(applied, bits))
-            except LedgerMoved:
-                continue
-            except VerificationError:
-                pass  # no vector: the whole file is withheld
-            break
+    missing = [f for f in files if vectors[f.no] is None]
+
+    def task(file: LakeFile) -> ConsentVector | None:
+        try:
+            ports.lake.verify(file)
+            return ConsentVector(*sealing.decide(ports, file))
+        except VerificationError:
+            return None  # no vector: the whole file is withheld
+
+    while missing:
+        decided = zip(missing, ports.engine.map(task, missing), strict=True)
+        try:
+            ports.files.replace({f.no: v for f, v in decided if v is not None})
+        except LedgerMoved:
+            continue
+        return
 
 
 def _manifest(ports: Ports, name: str, product: ProductId) -> Manifest:

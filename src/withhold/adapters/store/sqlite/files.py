@@ -143,19 +143,21 @@ class SqliteFiles:
 
         self._control.run(job)
 
-    def replace(self, file: FileNo, vector: ConsentVector) -> None:
-        """Union a full decision into a vector, or give a damaged one anew."""
+    def replace(self, vectors: Mapping[FileNo, ConsentVector]) -> None:
+        """Union full decisions into vectors, or give damaged ones anew, in one transaction."""
 
         def job(connection: apsw.Connection) -> None:
-            if _cursor(connection) > vector.applied:
-                raise LedgerMoved("withdrawals were applied meanwhile; decide the file again")
-            loaded = _load(connection, file)
-            if loaded is None:
+            cursor = _cursor(connection)
+            if any(vector.applied < cursor for vector in vectors.values()):
+                raise LedgerMoved("withdrawals were applied meanwhile; decide the files again")
+            for file, vector in vectors.items():
+                loaded = _load(connection, file)
+                if loaded is not None:
+                    _grow(connection, file, loaded, vector.bits, vector.applied)
+                    continue
                 for table in ("vectors", "bases", "growth"):
                     connection.execute(f"DELETE FROM {table} WHERE file = ?", (file,))
                 _begin(connection, file, vector)
-            else:
-                _grow(connection, file, loaded, vector.bits, vector.applied)
 
         self._control.run(job)
 
