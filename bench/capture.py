@@ -8,10 +8,13 @@ conversation. "raw log" writes and flushes the same bytes and nothing else.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import random
 import resource
+import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +30,25 @@ from withhold.services import capture, directory, policies
 from withhold.services.directory import AccountRequest, Opens
 
 ACCOUNTS, BATCH = 10_000, 1_000
-WORDS = "when the model answers a question about trains it should say where they stop and why".split()
+WORDS = [
+    "when",
+    "the",
+    "model",
+    "answers",
+    "a",
+    "question",
+    "about",
+    "trains",
+    "it",
+    "should",
+    "say",
+    "where",
+    "they",
+    "stop",
+    "and",
+    "why",
+]
+COMMAND = (sys.executable, "-c", "from withhold.cli import main; main()")
 SHIPPED = Path(withhold.__file__).parent / "policies" / "default.toml"
 
 
@@ -37,7 +58,9 @@ def bodies(rows: int, seed: int) -> Iterator[bytes]:
     weights = [1 / (n + 10) for n in range(ACCOUNTS)]
     who = draw.choices(range(ACCOUNTS), weights, k=rows)
     for first in range(0, rows, BATCH):
-        yield b"\n".join(_line(draw, seed, n, who[n]) for n in range(first, min(first + BATCH, rows)))
+        yield b"\n".join(
+            _line(draw, seed, n, who[n]) for n in range(first, min(first + BATCH, rows))
+        )
 
 
 def _line(draw: random.Random, seed: int, number: int, account: int) -> bytes:
@@ -92,25 +115,78 @@ def rate(name: str, rows: int, action: Callable[[], None]) -> None:
 
 def main(rows: int) -> None:
     """Print the table."""
-    with tempfile.TemporaryDirectory(prefix="withhold-bench-", dir=os.environ.get("WITHHOLD_BENCH_DIR")) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="withhold-bench-", dir=os.environ.get("WITHHOLD_BENCH_DIR")
+    ) as folder:
         home = Path(folder)
         with open_embedded(home / "home") as ports:
             provision(ports)
             batches = list(bodies(rows, 1))
             size = sum(map(len, batches)) / rows
-            print(f"{rows:,} rows of {size:,.0f} bytes, batches of {BATCH:,}, {ACCOUNTS:,} accounts")
+            print(
+                f"{rows:,} rows of {size:,.0f} bytes, batches of {BATCH:,}, {ACCOUNTS:,} accounts"
+            )
             rate("raw log: write + fdatasync", rows, lambda: raw_log(batches, home))
             rate("decoding alone", rows, lambda: [list(decode_lines(b)) for b in batches] and None)
             rate("decode + capture, cold caches", rows, lambda: through_service(ports, batches))
             more = list(bodies(rows, 2))
             rate("decode + capture, warm caches", rows, lambda: through_service(ports, more))
-            _through_http(home / "home", ports, list(bodies(rows, 3)))
+            _through_http(home / "home", list(bodies(rows, 3)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak memory of this process, corpus included: {peak:,.0f} MB")
 
 
-def _through_http(home: Path, ports: Ports, batches: list[bytes]) -> None:
+def _through_http(home: Path, batches: list[bytes]) -> None:
     """Post every batch to one worker in a process of its own."""
+    said = subprocess.run(
+        [*COMMAND, "token", "create", "--scope", "capture", "--home", str(home), "--json"],
+        check=True,
+        capture_output=True,
+    )
+    headers = {
+        "Authorization": f"Bearer {json.loads(said.stdout)['token']}",
+        "Content-Type": "application/x-ndjson",
+    }
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [*COMMAND, "serve", "--home", str(home), "--listen", f"127.0.0.1:{port}"]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        connection = _connected(port)
+        _post(connection, batches[0], headers)
+        rest = batches[1:]
+        rate(
+            "POST /v1/interactions, 1 worker",
+            len(rest) * BATCH,
+            lambda: [_post(connection, body, headers) for body in rest] and None,
+        )
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _connected(port: int) -> http.client.HTTPConnection:
+    for _ in range(300):
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            connection.request("GET", "/healthz")
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status == 200:
+                return connection
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise SystemExit("the server did not start")
+
+
+def _post(connection: http.client.HTTPConnection, body: bytes, headers: dict[str, str]) -> None:
+    connection.request("POST", "/v1/interactions", body, headers)
+    answer = connection.getresponse()
+    said = json.loads(answer.read())
+    if answer.status != 200 or said["accepted"] != BATCH:
+        raise SystemExit(f"capture answered {answer.status}: {said}")
 
 
 if __name__ == "__main__":

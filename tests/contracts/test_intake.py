@@ -25,7 +25,9 @@ KEY = b"k" * 32
 
 @pytest.fixture(params=["memory", "sqlite"])
 def intake(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MemoryIntake | SqliteIntake]:
-    store = MemoryIntake() if request.param == "memory" else SqliteIntake(tmp_path / "capture.db", KEY)
+    store = (
+        MemoryIntake() if request.param == "memory" else SqliteIntake(tmp_path / "capture.db", KEY)
+    )
     yield store
     store.close()
 
@@ -61,7 +63,9 @@ def test_rows_come_back_in_order_as_they_were_stored(intake: MemoryIntake | Sqli
 
 
 @pytest.mark.parametrize("start", range(5))
-def test_unsealed_rows_start_at_any_ordinal(intake: MemoryIntake | SqliteIntake, start: int) -> None:
+def test_unsealed_rows_start_at_any_ordinal(
+    intake: MemoryIntake | SqliteIntake, start: int
+) -> None:
     for batch in (rows(0, "a", "b", "c"), rows(3, "d")):
         with intake.transaction() as kept:
             kept.store(batch)
@@ -71,7 +75,9 @@ def test_unsealed_rows_start_at_any_ordinal(intake: MemoryIntake | SqliteIntake,
     assert all(len(b.ids) == len(b.positions) == len(b.set_nos) == len(b.contents) for b in found)
 
 
-def test_trimming_drops_sealed_rows_and_reuses_no_ordinal(intake: MemoryIntake | SqliteIntake) -> None:
+def test_trimming_drops_sealed_rows_and_reuses_no_ordinal(
+    intake: MemoryIntake | SqliteIntake,
+) -> None:
     for batch in (rows(0, "a", "b"), rows(2, "c"), rows(0, "s", product=STUDIO)):
         with intake.transaction() as kept:
             kept.store(batch)
@@ -84,7 +90,9 @@ def test_trimming_drops_sealed_rows_and_reuses_no_ordinal(intake: MemoryIntake |
     assert [b.ids for b in intake.unsealed(STUDIO, Ordinal(0))] == [["s"]]
 
 
-def test_what_is_known_of_ids_is_per_product_and_is_replaced(intake: MemoryIntake | SqliteIntake) -> None:
+def test_what_is_known_of_ids_is_per_product_and_is_replaced(
+    intake: MemoryIntake | SqliteIntake,
+) -> None:
     stored = KnownId(IdState.STORED, Ordinal(4), OWN)
     refused = KnownId(IdState.REFUSED, None, Provenance(frozenset({ANA}), Position(-1)))
     with intake.transaction() as kept:
@@ -102,7 +110,7 @@ def test_what_is_known_of_ids_is_per_product_and_is_replaced(intake: MemoryIntak
 def test_documents_and_conversations_are_known_by_name(intake: MemoryIntake | SqliteIntake) -> None:
     with intake.transaction() as kept:
         marks = frozenset({kept.mark("hello"), kept.mark("world"), 2**64 - 1, 0})
-        known = KnownConversation(OWN, marks, is_deleted=False)
+        known = KnownConversation(OWN, marks, Position(9), is_deleted=False)
         kept.put_documents({"ab": OWN})
         kept.put_conversations(VIBE, {"c": known})
     with intake.transaction() as kept:
@@ -125,7 +133,9 @@ def test_an_error_inside_a_batch_leaves_no_trace(intake: MemoryIntake | SqliteIn
     assert intake.end(VIBE) == 1
 
 
-def test_a_batch_is_visible_to_itself_and_to_nobody_else(intake: MemoryIntake | SqliteIntake) -> None:
+def test_a_batch_is_visible_to_itself_and_to_nobody_else(
+    intake: MemoryIntake | SqliteIntake,
+) -> None:
     with intake.transaction() as kept:
         kept.put_ids(VIBE, {"a": KnownId(IdState.STORED, Ordinal(0), OWN)})
         assert "a" in kept.ids(VIBE, ["a"])
@@ -152,7 +162,8 @@ def test_names_stay_out_of_the_tables_of_what_is_known(tmp_path: Path) -> None:
         kept.put_ids(VIBE, {"an-id-of-ana": KnownId(IdState.REFUSED, None, OWN)})
         kept.put_documents({"a-hash-of-ana": OWN})
         kept.put_conversations(
-            VIBE, {"a-chat-of-ana": KnownConversation(OWN, frozenset(), is_deleted=False)}
+            VIBE,
+            {"a-chat-of-ana": KnownConversation(OWN, frozenset(), Position(9), is_deleted=False)},
         )
     store.close()
     for path in tmp_path.iterdir():
@@ -194,12 +205,12 @@ def test_a_failed_commit_keeps_all_of_a_batch_or_nothing(
 
 def test_a_full_disk_keeps_nothing_and_the_store_goes_on(tmp_path: Path) -> None:
     store = SqliteIntake(tmp_path / "capture.db", KEY)
-    pages = store._writer.pragma("page_count")  # noqa: SLF001 (the disk of this test is its page limit)
-    store._writer.pragma("max_page_count", pages)  # noqa: SLF001
+    pages = store._writer.pragma("page_count")
+    store._writer.pragma("max_page_count", pages)
     names = {f"id-{n}": KnownId(IdState.REFUSED, None, OWN) for n in range(3000)}
     with pytest.raises(StorageError, match="full"), store.transaction() as kept:
         kept.put_ids(VIBE, names)
-    store._writer.pragma("max_page_count", 100_000)  # noqa: SLF001
+    store._writer.pragma("max_page_count", 100_000)
     assert store.find(VIBE, "id-1") is None
     with store.transaction() as kept:
         kept.put_ids(VIBE, names)

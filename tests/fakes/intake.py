@@ -121,17 +121,19 @@ class _Transaction:
     def put_documents(self, known: Mapping[str, Provenance]) -> None:
         self.state.documents.update(known)
 
-    def put_conversations(
-        self, product: ProductId, known: Mapping[str, KnownConversation]
-    ) -> None:
+    def put_conversations(self, product: ProductId, known: Mapping[str, KnownConversation]) -> None:
         self.state.conversations.update({(product, n): k for n, k in known.items()})
+
+
+_COLUMNS = (
+    *("ids", "kinds", "conversations", "projects", "api_keys"),
+    *("roles", "contents", "positions", "set_nos"),
+)
 
 
 def _from(batch: RowBatch, at: int) -> RowBatch:
     skip = max(at - batch.first, 0)
-    columns = ("ids", "kinds", "conversations", "projects", "api_keys")
-    columns += ("roles", "contents", "positions", "set_nos")
-    values = {name: getattr(batch, name)[skip:] for name in columns}
+    values = {name: getattr(batch, name)[skip:] for name in _COLUMNS}
     return RowBatch(
         batch.product, Ordinal(batch.first + skip), party_sets=batch.party_sets, **values
     )

@@ -84,7 +84,9 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("broken", "reason"), BROKEN)
-def test_a_broken_line_is_rejected_with_its_place_and_without_content(broken: bytes, reason: str) -> None:
+def test_a_broken_line_is_rejected_with_its_place_and_without_content(
+    broken: bytes, reason: str
+) -> None:
     decoded = list(decode_lines(line() + b"\n" + broken + b"\n" + line(id="r2")))
     assert [type(d) for d in decoded] == [Interaction, Rejected, Interaction]
     rejected = decoded[1]
@@ -94,7 +96,9 @@ def test_a_broken_line_is_rejected_with_its_place_and_without_content(broken: by
     assert "SECRET" not in rejected.reason
 
 
-@pytest.mark.parametrize("broken", [b for b, _ in BROKEN if b.startswith(b"{") and b.endswith(b"}")])
+@pytest.mark.parametrize(
+    "broken", [b for b, _ in BROKEN if b.startswith(b"{") and b.endswith(b"}")]
+)
 def test_a_broken_element_of_an_array_does_not_spoil_the_others(broken: bytes) -> None:
     if b"\xff" in broken:
         pytest.skip("an array must be UTF-8 as a whole")
@@ -149,13 +153,17 @@ def test_no_bytes_crash_the_decoder(body: bytes) -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
 
 @given(
-    st.sampled_from(["id", "product", "account", "messages", "participants", "sha256", "about", "x"]),
+    st.sampled_from(
+        ["id", "product", "account", "messages", "participants", "sha256", "about", "x"]
+    ),
     JSON,
 )
 def test_a_field_of_another_type_is_never_coerced(field: str, value: Any) -> None:

@@ -55,7 +55,9 @@ def test_a_broken_line_of_theirs_is_rejected(line: bytes) -> None:
         ("account=a,product=p", "product=vibe", "product named by --map and by --set"),
     ],
 )
-def test_a_mapping_that_says_too_little_is_refused(columns: str, constants: str, reason: str) -> None:
+def test_a_mapping_that_says_too_little_is_refused(
+    columns: str, constants: str, reason: str
+) -> None:
     with pytest.raises(InputError, match=reason):
         parse_mapping(columns, constants)
 

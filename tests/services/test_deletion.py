@@ -100,7 +100,9 @@ def test_a_conversation_is_deleted_in_files_and_in_the_log(provider: Provider) -
 
 
 @pytest.mark.parametrize("what", ["interaction", "conversation"])
-def test_a_deletion_that_was_cut_off_is_completed_by_asking_again(provider: Provider, what: str) -> None:
+def test_a_deletion_that_was_cut_off_is_completed_by_asking_again(
+    provider: Provider, what: str
+) -> None:
     outcome(provider, interaction("ana", "t1", conversation="c"))
     provider.seal()
 
@@ -116,7 +118,9 @@ def test_a_deletion_that_was_cut_off_is_completed_by_asking_again(provider: Prov
     name = "t1" if what == "interaction" else "c"
     with pytest.raises(StorageError):
         delete(broken, name)
-    assert outcome(provider, interaction("ana", "t2", derived_from=("t1",), conversation="c")) == "w"
+    assert (
+        outcome(provider, interaction("ana", "t2", derived_from=("t1",), conversation="c")) == "w"
+    )
     assert delete(provider.ports, name) == 1
     assert admitted(provider) == set()
     assert stored(provider.ports) == []

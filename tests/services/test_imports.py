@@ -14,9 +14,8 @@ import pytest
 
 from tests.services.test_capture import admitted, stored
 from tests.simulator import VIBE, Provider
-from withhold.adapters.imports import files
 from withhold.adapters.imports.checkpoints import FileCheckpoints
-from withhold.adapters.imports.files import open_source
+from withhold.adapters.imports.files import Sizes, open_source
 from withhold.domain.names import Ordinal
 from withhold.errors import InputError
 from withhold.formats.mapping import ColumnMapping, parse_mapping
@@ -42,9 +41,10 @@ def take(
     path: Path,
     mapping: ColumnMapping | None = None,
     progress: Callable[[int, int], None] = lambda _done, _size: None,
+    sizes: Sizes | None = None,
 ) -> ImportAnswer:
     checkpoints = FileCheckpoints(provider.home / "imports")
-    return import_rows(provider.ports, open_source(path, mapping), checkpoints, progress)
+    return import_rows(provider.ports, open_source(path, mapping, sizes), checkpoints, progress)
 
 
 def line(row: str, account: str = "ana", **more: object) -> str:
@@ -53,7 +53,10 @@ def line(row: str, account: str = "ana", **more: object) -> str:
 
 
 def chats(accounts: list[str]) -> pa.Table:
-    said = [[{"role": "user", "content": f"q{n}"}, {"role": "assistant", "content": "a"}] for n in range(len(accounts))]
+    said = [
+        [{"role": "user", "content": f"q{n}"}, {"role": "assistant", "content": "a"}]
+        for n in range(len(accounts))
+    ]
     return pa.table({"user_id": accounts, "messages": said, "other": list(range(len(accounts)))})
 
 
@@ -70,7 +73,9 @@ def test_json_lines_are_imported_as_history(provider: Provider, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("form", ["parquet", "jsonl"])
-def test_hugging_face_rows_are_imported_by_a_mapping(provider: Provider, tmp_path: Path, form: str) -> None:
+def test_hugging_face_rows_are_imported_by_a_mapping(
+    provider: Provider, tmp_path: Path, form: str
+) -> None:
     path = tmp_path / f"rows.{form}"
     table = chats(["ana", "bo", "nobody", "ana"])
     if form == "parquet":
@@ -92,14 +97,13 @@ class _Cut(Exception):
 
 @pytest.mark.parametrize("form", ["parquet", "jsonl"])
 def test_an_interrupted_import_goes_on_where_it_was(
-    provider: Provider, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+    provider: Provider, tmp_path: Path, form: str
 ) -> None:
     path = tmp_path / f"rows.{form}"
     if form == "parquet":
         pq.write_table(chats(["ana"] * 25), path, row_group_size=10)
         mapping: ColumnMapping | None = MAPPING
     else:
-        monkeypatch.setattr(files, "CHUNK_ROWS", 10)
         path.write_text("\n".join(line(f"r{n}") for n in range(25)))
         mapping = None
     told: list[int] = []
@@ -110,7 +114,7 @@ def test_an_interrupted_import_goes_on_where_it_was(
             raise _Cut
 
     with pytest.raises(_Cut):
-        take(provider, path, mapping, cut)
+        take(provider, path, mapping, cut, Sizes(rows=10))
     assert len(stored(provider.ports)) == 20
     answer = take(provider, path, mapping)
     assert (answer.accepted, answer.duplicate, answer.resumed_at) == (5, 0, 21)
@@ -123,7 +127,9 @@ def test_a_deleted_conversation_stays_deleted_when_an_import_is_replayed(
     provider: Provider, tmp_path: Path
 ) -> None:  # S16
     path = tmp_path / "rows.jsonl"
-    path.write_text("\n".join([line("r1", conversation="c"), line("r2"), line("r3", conversation="d")]))
+    path.write_text(
+        "\n".join([line("r1", conversation="c"), line("r2"), line("r3", conversation="d")])
+    )
     take(provider, path)
     provider.delete_conversation("c")
     provider.delete("r3")
@@ -135,13 +141,11 @@ def test_a_deleted_conversation_stays_deleted_when_an_import_is_replayed(
 
 
 def test_a_line_over_the_cap_is_rejected_and_the_next_is_read(
-    provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    provider: Provider, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(files, "MAX_ROW_BYTES", 300)
-    monkeypatch.setattr(files, "CHUNK_BYTES", 64)
     path = tmp_path / "rows.jsonl"
     path.write_text("\n".join([line("r1"), "x" * 5000, line("r2")]))
-    answer = take(provider, path)
+    answer = take(provider, path, sizes=Sizes(row=300, batch=64))
     assert (answer.accepted, answer.rejected) == (2, 1)
     assert [r.line for r in answer.examples] == [2]
 
@@ -153,7 +157,9 @@ def refused(provider: Provider, path: Path, mapping: ColumnMapping | None = MAPP
     return str(caught.value)
 
 
-def test_files_that_cannot_be_read_are_refused_with_a_reason(provider: Provider, tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_refused_with_a_reason(
+    provider: Provider, tmp_path: Path
+) -> None:
     whole = tmp_path / "whole.parquet"
     pq.write_table(chats(["ana"] * 200), whole)
     data = whole.read_bytes()

@@ -94,7 +94,7 @@ _SAFE_FIELD = re.compile(r"Object contains unknown field `([A-Za-z0-9_]{1,32})`"
 _PLACE = re.compile(r" - at `\$?\.?([^`]*)`\Z")
 
 
-def decode_lines(body: bytes, limits: Limits = Limits()) -> Iterator[Interaction | Rejected]:  # noqa: B008 (frozen)
+def decode_lines(body: bytes, limits: Limits = Limits()) -> Iterator[Interaction | Rejected]:
     """Decode a batch, row by row in order.
 
     Args:
@@ -116,7 +116,7 @@ def decode_lines(body: bytes, limits: Limits = Limits()) -> Iterator[Interaction
     return (decode_line(line, number, limits) for number, line in enumerate(lines, 1))
 
 
-def decode_line(line: bytes, number: int, limits: Limits = Limits()) -> Interaction | Rejected:  # noqa: B008 (frozen)
+def decode_line(line: bytes, number: int, limits: Limits = Limits()) -> Interaction | Rejected:
     """Decode one line; a broken one is returned as Rejected with its number."""
     if len(line) > limits.row:
         return Rejected(number, f"row: expected at most {limits.row} bytes")
@@ -230,9 +230,7 @@ def _interaction(row: WireInteraction) -> Interaction:
 
 def _check_ids(row: WireInteraction) -> None:
     """Refuse NUL in ids: stores and tools downstream cut a name there."""
-    together = (
-        f"{row.id}{row.account}{row.organization}{row.conversation}{row.project}{row.api_key}{row.about}"
-    )
+    together = f"{row.id}{row.account}{row.organization}{row.conversation}{row.project}{row.api_key}{row.about}"
     if "\0" not in together and not row.participants and not row.derived_from:
         return
     for field in ("id", "account", "organization", "conversation", "project", "api_key", "about"):

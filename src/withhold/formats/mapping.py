@@ -82,7 +82,9 @@ def parse_mapping(columns: str, constants: str = "") -> ColumnMapping:
     return ColumnMapping(by_column, by_value)
 
 
-def decode_mapped(line: bytes, number: int, mapping: ColumnMapping, prefix: str) -> Interaction | Rejected:
+def decode_mapped(
+    line: bytes, number: int, mapping: ColumnMapping, prefix: str
+) -> Interaction | Rejected:
     """Decode one line of somebody else's JSON lines."""
     if len(line) > MAX_ROW_BYTES:
         return Rejected(number, f"row: expected at most {MAX_ROW_BYTES} bytes")

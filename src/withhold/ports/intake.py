@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from withhold.domain.interactions import IdState, Provenance
-from withhold.domain.names import Ordinal, ProductId
+from withhold.domain.names import Ordinal, Position, ProductId
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,13 @@ class KnownConversation:
 
     Attributes:
         marks: keyed hashes of the messages it had, so that repeated ones are recognised.
+        newest: the highest position at which one of its rows was accepted.
         is_deleted: it was deleted; nothing more of it is stored.
     """
 
     provenance: Provenance
     marks: frozenset[int]
+    newest: Position
     is_deleted: bool
 
 

@@ -11,14 +11,14 @@ Positions: a row without a token is stamped with the head read *before* the batc
 that an opt-out and opt-in meanwhile cannot make it look newer than it is. Parties are resolved at a
 snapshot taken inside the intake transaction, so snapshots follow each other in the order of batches.
 
-A row whose conversation or document comes to be known earlier than when the row was stored keeps its
-position: the late part itself is judged by its own. (`docs/capture.md` says what to do about it.)
+So does a late part of a conversation: stored rows that repeat it are withdrawn where that matters
+(`late`). A batch is taken in order of position, so its own order never matters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from withhold.domain.interactions import (
@@ -37,6 +37,7 @@ from withhold.errors import InputError
 from withhold.ports import IntakeTransaction, KnownId, Ports
 from withhold.services.capture_memory import Memory
 from withhold.services.deleting import Deletion, delete_rows
+from withhold.services.late import Late, changes_nothing, overtaken
 from withhold.services.resolution import Resolver
 
 
@@ -112,24 +113,25 @@ class _Batch:
         self._kept = kept
         self._resolver = resolver
         self._deletions: list[Deletion] = []
+        self._late: list[Late] = []
 
     def take(
         self, lines: list[tuple[int, Interaction | Rejected]], head: Position
     ) -> CaptureAnswer:
         self._memory = Memory(self._kept, (i for _, i in lines if isinstance(i, Interaction)))
         counts = dict.fromkeys(Outcome, 0)
-        rejected: list[Rejected] = []
-        for line, item in lines:
-            if isinstance(item, Rejected):
-                rejected.append(item)
-                continue
+        rejected = [item for _, item in lines if isinstance(item, Rejected)]
+        for line, row, own in self._in_order(lines, rejected):
             try:
-                counts[self._row(item)] += 1
+                counts[self._row(row, own)] += 1
             except InputError as error:
                 rejected.append(Rejected(line, str(error)))
+        self._memory.keep()
+        for late in self._late:
+            self._withdraw_overtaken(late)
         # before the intake commits: a crash between withdraws a row too many, never one too few
         delete_rows(self._ports, self._deletions)
-        self._memory.keep()
+        rejected.sort(key=lambda r: r.line)
         return CaptureAnswer(
             counts[Outcome.ACCEPTED],
             counts[Outcome.WITHHELD],
@@ -138,10 +140,23 @@ class _Batch:
             head,
         )
 
-    def _row(self, row: Interaction) -> Outcome:
+    def _in_order(
+        self, lines: list[tuple[int, Interaction | Rejected]], rejected: list[Rejected]
+    ) -> list[tuple[int, Interaction, Provenance]]:
+        """Return the rows by their own position, then as they came; adds those that are wrong."""
+        rows: list[tuple[int, Interaction, Provenance]] = []
+        for line, item in lines:
+            if isinstance(item, Interaction):
+                try:
+                    _check_shape(item)
+                    rows.append((line, item, self._resolver.own(item)))
+                except InputError as error:
+                    rejected.append(Rejected(line, str(error)))
+        rows.sort(key=lambda r: r[2].position)
+        return rows
+
+    def _row(self, row: Interaction, own: Provenance) -> Outcome:
         """Take in one row; raises before anything is remembered of it."""
-        _check_shape(row)
-        own = self._resolver.own(row)
         known = self._memory.known(row)
         if known is None:
             return self._first(row, own)
@@ -154,23 +169,52 @@ class _Batch:
     def _first(self, row: Interaction, own: Provenance) -> Outcome:
         sources = self._memory.sources(row)
         if sources is None:  # it repeats something unknown: so does whatever repeats it
-            self._refuse(row, Provenance(own.authors, BEFORE_ALL))
+            self._refuse(row, own, Provenance(own.authors, BEFORE_ALL))
             return Outcome.WITHHELD
         repeated = (*sources, *self._memory.repeated(row))
-        return self._decide(row, inherit(own, repeated) if repeated else own)
+        return self._decide(row, own, inherit(own, repeated) if repeated else own)
 
-    def _decide(self, row: Interaction, provenance: Provenance) -> Outcome:
+    def _decide(self, row: Interaction, own: Provenance, provenance: Provenance) -> Outcome:
         parties, is_admitted = self._resolver.resolve(provenance, row.product)
         if not is_admitted:
-            self._refuse(row, provenance)
+            self._refuse(row, own, provenance)
             return Outcome.WITHHELD
-        self._memory.note(row, provenance)
+        self._note(row, own, provenance)
         self._memory.store(row, provenance, parties)
         return Outcome.ACCEPTED
 
-    def _refuse(self, row: Interaction, provenance: Provenance) -> None:
-        self._memory.note(row, provenance)
+    def _refuse(self, row: Interaction, own: Provenance, provenance: Provenance) -> None:
+        self._note(row, own, provenance)
         self._memory.put(row, KnownId(IdState.REFUSED, None, provenance))
+
+    def _note(self, row: Interaction, own: Provenance, provenance: Provenance) -> None:
+        """Remember what the row repeats from now on, and whether stored rows repeat it already."""
+        before = self._memory.conversation(row)
+        if (
+            row.conversation is not None
+            and before is not None
+            and own.position < before.newest
+            and not changes_nothing(provenance, before, row.product, self._resolver)
+        ):
+            marks = self._memory.marks(row.messages)
+            self._late.append(Late(row.product, row.conversation, provenance, marks))
+        self._memory.note(row, own, provenance)
+
+    def _withdraw_overtaken(self, late: Late) -> None:
+        """Withdraw stored rows that repeat a late one; what repeats them is withheld from now on."""
+        rows = dict(overtaken(self._ports, late, self._resolver, self._kept.mark))
+        if not rows:
+            return
+        known = self._kept.ids(late.product, rows.values())
+        gone = {
+            name: replace(k, state=IdState.DELETED)
+            for name, k in known.items()
+            if k.ordinal in rows  # else an earlier copy of this batch took its place
+        }
+        self._kept.put_ids(late.product, gone)
+        subject = min(a.account for a in late.provenance.authors)
+        deleted = tuple(DeletedRow(late.product, ordinal) for ordinal in sorted(rows))
+        self._deletions.append(Deletion(subject, deleted))
 
     def _earlier_copy(self, row: Interaction, own: Provenance, known: KnownId) -> None:
         """Let a stored row behave as the copy of it that is earlier (S26).
@@ -182,17 +226,17 @@ class _Batch:
         sources = self._memory.sources(row)
         if sources is None:
             self._withdraw(row, known)
-            self._refuse(row, Provenance(own.authors, BEFORE_ALL))
+            self._refuse(row, own, Provenance(own.authors, BEFORE_ALL))
             return
         copy = inherit(own, (known.provenance, *sources))
         parties, is_admitted = self._resolver.resolve(copy, row.product)
         stored, _ = self._resolver.resolve(known.provenance, row.product)
         if is_admitted and parties == stored:
-            self._memory.note(row, copy)
+            self._note(row, own, copy)
             self._memory.put(row, KnownId(IdState.STORED, known.ordinal, copy))
             return
         self._withdraw(row, known)
-        self._decide(row, copy)
+        self._decide(row, own, copy)
 
     def _withdraw(self, row: Interaction, known: KnownId) -> None:
         assert known.ordinal is not None

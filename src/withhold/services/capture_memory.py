@@ -89,23 +89,30 @@ class Memory:
         """Return whether messages repeat earlier ones; a conversation too long to tell does."""
         if len(marks) >= MAX_MARKS or turns(messages) > 1:
             return True
-        return not marks.isdisjoint(self._marks(messages))
+        return not marks.isdisjoint(self.marks(messages))
 
-    def _marks(self, messages: tuple[Message, ...]) -> frozenset[int]:
+    def marks(self, messages: tuple[Message, ...]) -> frozenset[int]:
         """Return the marks of a row's messages; asked twice for the row at hand, hashed once."""
         if self._marked[0] is not messages:
             self._marked = (messages, frozenset([self._kept.mark(m.content) for m in messages]))
         return self._marked[1]
 
-    def note(self, row: Interaction, provenance: Provenance) -> None:
+    def conversation(self, row: Interaction) -> KnownConversation | None:
+        """Return what is known of the row's conversation."""
+        if row.conversation is None:
+            return None
+        return self._products[row.product].conversations.get(row.conversation)
+
+    def note(self, row: Interaction, own: Provenance, provenance: Provenance) -> None:
         """Remember whose content the row's document and conversation hold; rows kept or not."""
         if row.sha256 is not None:
             before = self._documents.get(row.sha256)
             merged = provenance if before is None else inherit(provenance, (before,))
             self._documents[row.sha256] = self._new_documents[row.sha256] = merged
         if row.conversation is not None:
-            marks = self._marks(row.messages)
-            self._products[row.product].note(row.conversation, marks, provenance)
+            marks = self.marks(row.messages)
+            seen = KnownConversation(provenance, _capped(marks), own.position, is_deleted=False)
+            self._products[row.product].note(row.conversation, seen)
 
     def put(self, row: Interaction, known: KnownId) -> None:
         """Remember what became of the row's id."""
@@ -132,7 +139,9 @@ class _OfProduct:
         self, kept: IntakeTransaction, product: ProductId, ids: set[str], conversations: set[str]
     ) -> None:
         self.ids = dict(kept.ids(product, ids))
-        self.conversations = dict(kept.conversations(product, conversations)) if conversations else {}
+        self.conversations = (
+            dict(kept.conversations(product, conversations)) if conversations else {}
+        )
         self.new_ids: dict[str, KnownId] = {}
         self.new_conversations: dict[str, KnownConversation] = {}
         self._sets: dict[Parties, int] = {}
@@ -157,14 +166,14 @@ class _OfProduct:
         batch.set_nos.append(number)
         return ordinal
 
-    def note(self, name: str, marks: frozenset[int], provenance: Provenance) -> None:
+    def note(self, name: str, seen: KnownConversation) -> None:
         before = self.conversations.get(name)
-        if before is None:
-            after = KnownConversation(provenance, _capped(marks), is_deleted=False)
-        else:
+        after = seen
+        if before is not None:
             after = KnownConversation(
-                inherit(provenance, (before.provenance,)),
-                _capped(before.marks | marks),
+                inherit(seen.provenance, (before.provenance,)),
+                _capped(before.marks | seen.marks),
+                max(before.newest, seen.newest),
                 before.is_deleted,
             )
         if after != before:

@@ -46,9 +46,7 @@ def delete_interaction(ports: Ports, row_id: str, product: ProductId | None = No
     return len(deletions)
 
 
-def _forget(
-    ports: Ports, product: ProductId, row_id: str
-) -> Iterator[tuple[ProductId, KnownId]]:
+def _forget(ports: Ports, product: ProductId, row_id: str) -> Iterator[tuple[ProductId, KnownId]]:
     """Mark an id as deleted, whatever it was; a refused one stays refused."""
     with ports.intake.transaction() as kept:
         known = kept.ids(product, (row_id,)).get(row_id)

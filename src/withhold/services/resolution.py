@@ -63,21 +63,20 @@ class Resolver:
         key = (provenance.authors, provenance.position, product)
         found = self._parties.get(key)
         if found is None:
-            parties = parties_of(
-                provenance.authors, product, provenance.position, self._directory
-            )
-            verdict = admit(parties, provenance.position, self._standings)
-            found = self._parties[key] = (parties, isinstance(verdict, Admitted))
+            parties = parties_of(provenance.authors, product, provenance.position, self._directory)
+            found = self._parties[key] = (parties, self.admits(parties, provenance.position))
         return found
+
+    def admits(self, parties: Parties, position: Position) -> bool:
+        """Return whether a row of these parties at a position may be used."""
+        return isinstance(admit(parties, position, self._standings), Admitted)
 
     def _position_of(self, token: str) -> Position:
         position = self._tokens.get(token)
         if position is None:
             position = position_of(self._token_key, token)
             if position > self._directory.head:
-                raise TokenRefused(
-                    "capture token: ahead of the ledger; take one from GET /v1/head"
-                )
+                raise TokenRefused("capture token: ahead of the ledger; take one from GET /v1/head")
             self._tokens[token] = position
         return position
 

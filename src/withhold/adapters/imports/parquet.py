@@ -38,7 +38,9 @@ class ParquetSource:
             InputError: it is truncated, damaged, or lacks a column.
         """
         if not is_whole:
-            raise InputError(f"{path.name}: truncated; expected a Parquet file to end with its footer")
+            raise InputError(
+                f"{path.name}: truncated; expected a Parquet file to end with its footer"
+            )
         self._path = path
         self._mapping = mapping
         self.fingerprint = fingerprint
@@ -70,7 +72,7 @@ class _Child:
         self._name = path.name
         columns = sorted(set(mapping.columns.values()))
         wanted = json.dumps({"path": str(path), "columns": columns, "start": start})
-        self._process = subprocess.Popen(  # noqa: S603 (our own module, no shell)
+        self._process = subprocess.Popen(
             [sys.executable, "-m", CHILD, wanted],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -81,7 +83,7 @@ class _Child:
         assert self._process.stdout is not None
         return self._process.stdout
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_more: object) -> None:
         """End the process; say why it failed, unless the reader left by an error of its own."""
         if kind is not None and not issubclass(kind, _Ended):
             self._process.kill()
@@ -100,7 +102,7 @@ class _Child:
             )
 
 
-class _Ended(Exception):  # noqa: N818 (a signal between two functions here)
+class _Ended(Exception):
     """The child's output ended before its end."""
 
 

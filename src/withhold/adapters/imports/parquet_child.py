@@ -10,6 +10,10 @@ import json
 import resource
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 MEMORY = 4 * 1024**3  # address space, most of it libraries and never touched
 SECONDS = 120  # processor time of one batch
@@ -59,16 +63,14 @@ def _allow_seconds() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
 
 
-def _open(path, columns):  # type: ignore[no-untyped-def]  # pyarrow is imported after the limits
+def _open(path: str, columns: list[str]) -> pq.ParquetFile:
     import pyarrow.parquet as pq  # noqa: PLC0415 (after the limits)
 
     file = pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)
     present = file.schema_arrow.names
     missing = [c for c in columns if c not in present]
     if missing:
-        raise _Refused(
-            f"no column {', '.join(missing)}; it has {', '.join(present[:50])[:500]}"
-        )
+        raise _Refused(f"no column {', '.join(missing)}; it has {', '.join(present[:50])[:500]}")
     return file
 
 
@@ -78,20 +80,23 @@ def _send(path: str, columns: list[str], start: int) -> None:
     file = _open(path, columns)
     schema = pa.schema([file.schema_arrow.field(c) for c in columns])
     with pa.ipc.new_stream(sys.stdout.buffer, schema) as out:
-        for group, skip in _groups(file.metadata, columns, start):
+        for group, skipped in _groups(file.metadata, columns, start):
+            skip = skipped
             for batch in file.iter_batches(
                 BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False
             ):
                 _allow_seconds()
                 if batch.nbytes > BATCH:
-                    raise _Refused(f"row group {group}: rows of more than {BATCH // BATCH_ROWS} bytes on average")
+                    raise _Refused(
+                        f"row group {group}: rows of more than {BATCH // BATCH_ROWS} bytes on average"
+                    )
                 taken = batch.slice(min(skip, batch.num_rows))
                 skip -= batch.num_rows - taken.num_rows
                 if taken.num_rows:
                     out.write_batch(taken.select(columns))
 
 
-def _groups(metadata, columns: list[str], start: int) -> Iterator[tuple[int, int]]:  # type: ignore[no-untyped-def]
+def _groups(metadata: pq.FileMetaData, columns: list[str], start: int) -> Iterator[tuple[int, int]]:
     """Yield row groups from row ``start`` on, each with how many of its rows to skip."""
     before = 0
     for group in range(metadata.num_row_groups):

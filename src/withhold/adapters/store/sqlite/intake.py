@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import apsw
 import msgspec
@@ -53,14 +53,14 @@ CREATE TABLE IF NOT EXISTS documents (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS conversations (
     key BLOB PRIMARY KEY, position INTEGER NOT NULL, authors BLOB NOT NULL,
-    deleted INTEGER NOT NULL, marks BLOB NOT NULL
+    newest INTEGER NOT NULL, deleted INTEGER NOT NULL, marks BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
 
 _SELECT_IDS = "SELECT key, state, ordinal, position, authors FROM ids WHERE key IN "
 _SELECT_DOCUMENTS = "SELECT key, position, authors FROM documents WHERE key IN "
 _SELECT_CONVERSATIONS = (
-    "SELECT key, position, authors, deleted, marks FROM conversations WHERE key IN "
+    "SELECT key, position, authors, newest, deleted, marks FROM conversations WHERE key IN "
 )
 _BATCH = msgspec.msgpack.Decoder(RowBatch)
 _AUTHORS = msgspec.msgpack.Decoder(list[tuple[int, int | None, str]])
@@ -109,7 +109,9 @@ class SqliteIntake:
         """
         self._path = path
         self._keys = _Keys(key)
-        self._writing = threading.Lock()  # one transaction at a time in this process; SQLite for the rest
+        self._writing = (
+            threading.Lock()
+        )  # one transaction at a time in this process; SQLite for the rest
         self._idle: deque[apsw.Connection] = deque()
         self._writer = _wrapped(lambda: _open(path))
 
@@ -143,7 +145,8 @@ class SqliteIntake:
         except apsw.Error as error:
             self._roll_back()
             raise StateUnknown(
-                "capture store: the batch may or may not be on disk; send it again, its ids make that harmless"
+                "capture store: the batch may or may not be on disk; send it again, "
+                "its ids make that harmless"
             ) from error
 
     def _roll_back(self) -> None:
@@ -238,9 +241,14 @@ class _Transaction:
         keys = {self._keys.conversation(product, name): name for name in names}
         return {
             keys[key]: KnownConversation(
-                self._provenance(position, authors), _unpack_marks(marks), bool(deleted)
+                self._provenance(position, authors),
+                _unpack_marks(marks),
+                Position(newest),
+                bool(deleted),
             )
-            for key, position, authors, deleted, marks in self._select(_SELECT_CONVERSATIONS, keys)
+            for key, position, authors, newest, deleted, marks in self._select(
+                _SELECT_CONVERSATIONS, keys
+            )
         }
 
     def mark(self, text: str) -> int:
@@ -254,7 +262,9 @@ class _Transaction:
     def store(self, batch: RowBatch) -> None:
         """Append rows to the write-ahead log."""
         if batch.first != self.next_ordinal(batch.product):
-            raise VerificationError(f"capture store: rows of {batch.product} must follow the last one")
+            raise VerificationError(
+                f"capture store: rows of {batch.product} must follow the last one"
+            )
         body = msgspec.msgpack.encode(batch)
         packed = pa.Codec(_CODEC, _LEVEL).compress(body, asbytes=True)
         rows = len(batch.ids)
@@ -280,26 +290,27 @@ class _Transaction:
         rows = [(self._keys.document(sha), *self._columns(p)) for sha, p in known.items()]
         self._db.executemany("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", sorted(rows))
 
-    def put_conversations(
-        self, product: ProductId, known: Mapping[str, KnownConversation]
-    ) -> None:
+    def put_conversations(self, product: ProductId, known: Mapping[str, KnownConversation]) -> None:
         """Keep what is known of conversations."""
         rows = [
             (
                 self._keys.conversation(product, name),
                 *self._columns(k.provenance),
+                k.newest,
                 int(k.is_deleted),
                 struct.pack(f"<{len(k.marks)}Q", *k.marks),
             )
             for name, k in known.items()
         ]
         self._db.executemany(
-            "INSERT OR REPLACE INTO conversations VALUES (?, ?, ?, ?, ?)", sorted(rows)
+            "INSERT OR REPLACE INTO conversations VALUES (?, ?, ?, ?, ?, ?)", sorted(rows)
         )
 
     def drop(self, product: ProductId, before: Ordinal) -> None:
         """Delete the batches of the log that lie wholly below an ordinal."""
-        self._db.execute("DELETE FROM log WHERE product = ? AND first + rows <= ?", (product, before))
+        self._db.execute(
+            "DELETE FROM log WHERE product = ? AND first + rows <= ?", (product, before)
+        )
 
     def _id(self, product: ProductId, name: str) -> bytes:
         key = self._hashed.get((product, name))
@@ -307,7 +318,7 @@ class _Transaction:
             key = self._hashed[product, name] = self._keys.id(product, name)
         return key
 
-    def _select(self, query: str, keys: Mapping[bytes, str]) -> Iterator[tuple[object, ...]]:
+    def _select(self, query: str, keys: Mapping[bytes, str]) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of these keys; few statement texts, so that they stay prepared."""
         wanted = sorted(keys)
         for start in range(0, len(wanted), _AT_ONCE):
@@ -354,7 +365,9 @@ def _unpacked(size: int, body: bytes) -> RowBatch:
     try:
         return _BATCH.decode(pa.Codec(_CODEC).decompress(body, size))
     except (msgspec.DecodeError, OSError, ValueError) as error:
-        raise VerificationError("capture store: a record of the log is damaged; restore it") from error
+        raise VerificationError(
+            "capture store: a record of the log is damaged; restore it"
+        ) from error
 
 
 def _from(batch: RowBatch, at: int) -> RowBatch:
@@ -411,5 +424,7 @@ def _refused(error: apsw.Error) -> StorageError:
     if isinstance(error, apsw.FullError):
         return StorageError("capture store: the disk is full; nothing of the batch was kept")
     if isinstance(error, apsw.BusyError):
-        return StorageError("capture store: another process is writing; nothing was kept; try again")
+        return StorageError(
+            "capture store: another process is writing; nothing was kept; try again"
+        )
     return StorageError(f"capture store: {type(error).__name__}; nothing of the batch was kept")
