@@ -28,7 +28,7 @@ LINES = "application/x-ndjson"
 _JSON_TYPES = frozenset({JSON})
 _MANY_TYPES = frozenset({JSON, LINES, "application/jsonl", "application/jsonlines"})
 _ETAG = re.compile(r'"([0-9]{1,18})"')
-_KEY = re.compile(r"[\x21-\x7e]{1,%d}" % MAX_KEY_CHARS)
+_KEY = re.compile(rf"[\x21-\x7e]{{1,{MAX_KEY_CHARS}}}")
 _SHOWN_FIELD = re.compile(r"Object contains unknown field `([A-Za-z0-9_]{1,32})`")
 
 S = TypeVar("S")

@@ -14,10 +14,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Request, Response, get
 
+from withhold import __version__
 from withhold.domain.datasets import Dataset
 from withhold.ports import Ports
 from withhold.services import lookups
-from withhold import __version__
 from withhold.web import figures
 from withhold.web.auth import ports_of
 from withhold.web.routes import off_loop

@@ -18,6 +18,7 @@ from litestar.exceptions import HTTPException
 
 from withhold import errors
 from withhold.errors import WithholdError
+from withhold.web.log import told
 
 CONTENT_TYPE = "application/problem+json"
 TYPE = "urn:withhold:problem:"
@@ -68,7 +69,10 @@ PROBLEMS: dict[type[WithholdError], Problem] = {
     errors.FenceClosed: Problem(409, "fence-closed", "Something was withdrawn meanwhile"),
     errors.LeaseExpired: Problem(409, "lease-expired", "The lease ended"),
     errors.StateUnknown: Problem(
-        500, "state-unknown", "Whether it was recorded is not known: read it before trying again", False
+        500,
+        "state-unknown",
+        "Whether it was recorded is not known: read it before trying again",
+        False,
     ),
     errors.VerificationError: Problem(500, "verification", "Stored bytes do not verify", False),
     errors.StorageError: Problem(503, "storage", "The disk refused; nothing was recorded", False),
@@ -89,7 +93,7 @@ def on_withhold_error(request: Request[Any, Any, Any], error: WithholdError) -> 
     """Tell one of our errors."""
     problem = PROBLEMS.get(type(error), PROBLEMS[WithholdError])
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.error("request failed", problem=problem.slug, path=request.url.path, error=str(error))
+        _log.error("request failed", problem=problem.slug, path=request.url.path, error=told(error))
     status = problem.status
     if status == HTTPStatus.NOT_FOUND and _names_in_body(request):
         status = HTTPStatus.UNPROCESSABLE_ENTITY  # the body names it, the address does exist
@@ -107,7 +111,7 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
 
 def on_any_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Tell nothing of an error that is not ours; it is in the log."""
-    _log.error("request failed", path=request.url.path, exc_info=error)
+    _log.error("request failed", path=request.url.path, error=told(error))
     return document(request, PROBLEMS[WithholdError], "", {})
 
 

@@ -18,6 +18,7 @@ from litestar import Litestar
 from withhold.domain.names import ProductId
 from withhold.ports import Ports
 from withhold.services import sealing, withdrawals
+from withhold.web.log import told
 from withhold.web.routes import off_loop
 
 PASS_SECONDS = 1.0  # between passes when nobody wakes it: other processes write too
@@ -58,7 +59,7 @@ class Upkeep:
             try:
                 await off_loop(self.once)
             except Exception as error:  # noqa: BLE001 (the next pass tries again; nothing is admitted by it)
-                _log.warning("upkeep failed, trying again", error=str(error))
+                _log.warning("upkeep failed, trying again", error=told(error))
 
     def once(self) -> None:
         """Do one pass."""

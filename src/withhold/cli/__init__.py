@@ -1,0 +1,64 @@
+"""The command line. One module per group of nouns; every command takes ``--home`` and ``--json``.
+
+An error is one line on stderr and exit code 2; Ctrl-C is exit code 130. A traceback is a bug of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+from typer.exceptions import TyperException
+
+from withhold.cli import data, directory, evidence, maintenance, policy, preferences, server, token
+from withhold.cli.output import safe
+from withhold.errors import WithholdError
+
+FAILED, INTERRUPTED = 2, 130
+
+app = typer.Typer(
+    name="withhold",
+    help="Training opt-outs that hold. Data is in WITHHOLD_HOME (default ./.withhold).",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (server, data, preferences, evidence, maintenance):
+    module.register(app)
+app.add_typer(directory.account, name="account")
+app.add_typer(directory.organization, name="organization")
+app.add_typer(data.delete, name="delete")
+app.add_typer(token.app, name="token")
+app.add_typer(policy.app, name="policy")
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except WithholdError as error:
+        _fail(error.diagnostics())
+    except TyperException as error:
+        _fail(_said(error))
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output has gone, for example `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _said(error: TyperException) -> str:
+    said = getattr(error, "format_message", error.__str__)()
+    context = getattr(error, "ctx", None)
+    hint = f"; see {context.command_path} --help" if context is not None else ""
+    return str(said).rstrip(".") + hint
+
+
+def _fail(message: str) -> None:
+    line = " ".join(safe(message).split())
+    sys.stderr.write(f"withhold: {line}\n")
+    sys.exit(FAILED)

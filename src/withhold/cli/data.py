@@ -1,0 +1,226 @@
+"""``withhold import``, ``build``, ``datasets``, ``show``, ``export``, ``delete``: the data's way."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress as Bar
+
+from withhold.adapters.exports import export_to
+from withhold.adapters.imports.checkpoints import FileCheckpoints
+from withhold.adapters.imports.files import open_source
+from withhold.cli.output import RIGHT, AsJson, Home, Product, give, home_of, opened, product_of, say
+from withhold.cli.output import table as draw
+from withhold.domain.datasets import Dataset, parse_ref
+from withhold.domain.names import ProductId
+from withhold.formats.mapping import parse_mapping
+from withhold.services import builds, deletion, exports, imports, lookups, sealing
+from withhold.web import answers
+
+delete = typer.Typer(help="Delete an interaction or a conversation.", no_args_is_help=True)
+
+CHECKPOINTS = "imports"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("import")(import_file)
+    app.command()(build)
+    app.command()(datasets)
+    app.command()(show)
+    app.command()(export)
+
+
+def import_file(
+    file: Annotated[Path, typer.Argument(help="JSON lines or Parquet.")],
+    columns: Annotated[
+        str, typer.Option("--map", help="field=column pairs with commas, for other people's rows.")
+    ] = "",
+    constants: Annotated[
+        str, typer.Option("--set", help="field=value pairs with commas, the same in every row.")
+    ] = "",
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import history: rows without a capture token count only while no party has ever been out.
+
+    Goes on where it was interrupted; rows met twice are duplicates.
+    Without --map and --set the lines are those of POST /v1/interactions.
+
+    Example: withhold import rows.jsonl
+    Example: withhold import chats.parquet --map account=user_id --set product=vibe
+    """
+    mapping = parse_mapping(columns, constants) if columns or constants else None
+    source = open_source(file, mapping)
+    checkpoints = FileCheckpoints(home_of(home) / CHECKPOINTS)
+    with opened(home, make=True) as ports:
+        with _progress(f"Importing {file.name}", quiet=as_json) as advance:
+            answer = imports.import_rows(ports, source, checkpoints, advance)
+        sealing.seal(ports)
+    if as_json:
+        give(answer)
+        return
+    say(
+        f"{answer.accepted:,} accepted, {answer.withheld:,} withheld, "
+        f"{answer.duplicate:,} already known, {answer.rejected:,} rejected"
+    )
+    for line in answer.examples:
+        say(f"  line {line.line:,}: {line.reason}")
+
+
+def build(
+    name: Annotated[str, typer.Argument(help="The dataset's name; the next version is made.")],
+    product: Annotated[str, typer.Option("--product", help="A product of the policy.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build the next version of a dataset: everything captured, minus what is withheld.
+
+    Example: withhold build chat --product vibe
+    """
+    with opened(home) as ports:
+        made = builds.build(ports, name, ProductId(product), dry_run=dry_run)
+    if as_json:
+        give(answers.built(made) if isinstance(made, Dataset) else answers.counted(made))
+        return
+    if isinstance(made, Dataset):
+        first, admitted, withheld = (
+            f"{made.ref} committed",
+            made.manifest.admitted,
+            made.manifest.withheld,
+        )
+    else:
+        first, admitted, withheld = "Nothing committed", made.admitted, made.withheld
+    say(f"{first} at position {made.position:,}: {admitted:,} rows admitted")
+    for reason, rows in answers.by_reason(withheld).items():
+        say(f"  {rows:,} withheld: {reason.replace('_', ' ')}")
+
+
+def datasets(home: Home = None, as_json: AsJson = False) -> None:
+    """List all dataset versions as they were committed.
+
+    Example: withhold datasets
+    """
+    with opened(home) as ports:
+        found = [answers.built(dataset) for dataset in ports.datasets.all()]
+    if as_json:
+        give({"datasets": found})
+        return
+    columns = ("Version", "Product", RIGHT + "Position", RIGHT + "Admitted", RIGHT + "Withheld")
+    rows = (
+        (f"{d.name}@{d.version}", d.product, d.position, d.admitted, sum(d.withheld.values()))
+        for d in found
+    )
+    draw(columns, rows)
+
+
+def show(
+    dataset: Annotated[
+        str, typer.Argument(help="name@version, for example chat@1 or chat@latest.")
+    ],
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a version as it was committed, and what it yields now.
+
+    Example: withhold show chat@latest
+    """
+    with opened(home) as ports:
+        view = answers.version(lookups.show(ports, parse_ref(dataset)))
+    if as_json:
+        give(view)
+        return
+    say(f"{view.name}@{view.version}: {view.product}, committed at position {view.position:,}")
+    say(
+        f"  then {view.admitted:,} rows, now {view.now.admitted:,} (position {view.now.position:,})"
+    )
+    for reason, rows in view.now.withheld.items():
+        say(f"  {rows:,} withheld: {reason.replace('_', ' ')}")
+
+
+def export(
+    dataset: Annotated[str, typer.Argument(help="name@version, for example chat@1.")],
+    folder: Annotated[Path, typer.Argument(help="A folder that is absent or empty.")],
+    form: Annotated[str, typer.Option("--format", help="parquet or jsonl.")] = "parquet",
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write what a version yields now as shards; later opt-outs do not reach these copies.
+
+    Example: withhold export chat@1 ./chat-1 --format jsonl
+    """
+    with opened(home) as ports:
+        reference = parse_ref(dataset)
+        with _progress(f"Exporting {dataset}", quiet=as_json) as advance:
+            done = exports.export(
+                ports,
+                reference,
+                export_to(folder, form),
+                progress=lambda now: advance(now.shards_done, now.shards),
+            )
+    if as_json:
+        give(
+            {
+                "dataset": str(done.dataset),
+                "position": done.position,
+                "rows": done.rows,
+                "withheld": answers.by_reason(done.withheld),
+                "shards": done.shards,
+            }
+        )
+        return
+    say(f"{done.rows:,} rows in {len(done.shards):,} shards, as of position {done.position:,}")
+
+
+@delete.command("interaction")
+def delete_interaction(
+    row: Annotated[str, typer.Argument(help="The interaction's id.")],
+    product: Product = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete an interaction: no dataset yields it, and it is never taken in again.
+
+    Example: withhold delete interaction chat-17
+    """
+    _deleted(deletion.delete_interaction, row, product, home, as_json=as_json)
+
+
+@delete.command("conversation")
+def delete_conversation(
+    name: Annotated[str, typer.Argument(help="The conversation's name.")],
+    product: Product = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a conversation: its rows, and every row of it that is still to come.
+
+    Example: withhold delete conversation c-4 --product vibe
+    """
+    _deleted(deletion.delete_conversation, name, product, home, as_json=as_json)
+
+
+def _deleted(
+    do: Callable[..., int], name: str, product: str | None, home: Path | None, *, as_json: bool
+) -> None:
+    with opened(home) as ports:
+        rows = do(ports, name, product_of(product))
+    if as_json:
+        give(answers.Deleted(rows))
+    else:
+        say(f"Deleted; {rows:,} stored rows are in no dataset any more.")
+
+
+@contextmanager
+def _progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on stderr, where there is somebody to see it."""
+    with Bar(console=Console(stderr=True), disable=quiet or not sys.stderr.isatty()) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, size: bar.update(task, completed=done, total=size)

@@ -1,0 +1,88 @@
+"""What all commands share: their two common options, opening the home, and printing.
+
+With ``--json`` a command prints its document and nothing else on stdout. Without, it prints for people;
+what comes from outside is shown without control characters, so that no id can move a cursor.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from withhold import app, settings
+from withhold.domain.names import ProductId
+from withhold.ports import Ports
+
+Home = Annotated[
+    Path | None, typer.Option("--home", help="The folder with all data, instead of WITHHOLD_HOME.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Product = Annotated[
+    str | None, typer.Option("--product", help="A product of the policy, for example vibe.")
+]
+
+RIGHT = ">"
+"""A column whose name begins with this is aligned right."""
+
+
+def home_of(home: Path | None) -> Path:
+    """Return the home that the option or the environment names."""
+    return home if home is not None else settings.home()
+
+
+@contextmanager
+def opened(home: Path | None, *, make: bool = False) -> Iterator[Ports]:
+    """Open the installation."""
+    with app.open_ports(home_of(home), make=make) as ports:
+        yield ports
+
+
+def product_of(product: str | None) -> ProductId | None:
+    """Return the product that was named, None when none was."""
+    return None if product is None else ProductId(product)
+
+
+def give(document: object) -> None:
+    """Print a document as JSON."""
+    values = msgspec.to_builtins(document)
+    sys.stdout.write(json.dumps(values, ensure_ascii=False, indent=2) + "\n")
+
+
+def console() -> Console:
+    """Return where things for people are printed."""
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def say(text: str) -> None:
+    """Print one line for people."""
+    console().print(safe(text), soft_wrap=True)
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str = "") -> None:
+    """Print a table; numbers get thousands separators."""
+    drawn = Table(title=safe(title) or None, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        is_right = column.startswith(RIGHT)
+        drawn.add_column(column.removeprefix(RIGHT), justify="right" if is_right else "left")
+    for row in rows:
+        drawn.add_row(*(Text(_cell(value)) for value in row))
+    console().print(drawn)
+
+
+def safe(text: str) -> str:
+    """Return text without control characters."""
+    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+
+
+def _cell(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else safe(str(value))

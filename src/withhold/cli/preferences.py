@@ -1,0 +1,123 @@
+"""``withhold opt-out``, ``opt-in``, ``status``: the switch."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from withhold.cli.output import AsJson, Home, Product, give, opened, say
+from withhold.domain.directory import SubjectKind
+from withhold.domain.names import ProductId
+from withhold.ports import Ports
+from withhold.services import preferences, withdrawals
+from withhold.services.preferences import PreferenceRequest
+from withhold.web import answers
+
+Holder = Annotated[str, typer.Argument(help="The id of an account, or of an organization.")]
+OfOrganization = Annotated[
+    bool, typer.Option("--organization", help="The id is that of an organization.")
+]
+
+_SURFACE = "cli"
+_DECIDES = {
+    "account": "the account's own choice",
+    "organization": "the organization's choice",
+    "plan_lock": "the plan's lock: nobody can turn it on",
+    "plan_default": "the plan's default",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("opt-out")(opt_out)
+    app.command("opt-in")(opt_in)
+    app.command("status")(status)
+
+
+def opt_out(
+    holder: Holder,
+    product: Product = None,
+    organization: OfOrganization = False,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn training off. Confirmed once it is on disk. Without --product: for every product.
+
+    Example: withhold opt-out ana --product vibe
+    """
+    with opened(home) as ports:
+        products = _products(ports) if product is None else [ProductId(product)]
+        for each in products:
+            _turn(ports, _kind(organization), holder, each, allowed=False)
+        withdrawals.apply(ports)
+        _show(ports, _kind(organization), holder, product, as_json=as_json)
+
+
+def opt_in(
+    holder: Holder,
+    product: Annotated[str, typer.Option("--product", help="A product of the policy.")],
+    organization: OfOrganization = False,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn training on, for what is made from now on. A plan's lock refuses it.
+
+    Example: withhold opt-in ana --product vibe
+    """
+    with opened(home) as ports:
+        _turn(ports, _kind(organization), holder, ProductId(product), allowed=True)
+        _show(ports, _kind(organization), holder, product, as_json=as_json)
+
+
+def status(
+    holder: Holder,
+    product: Product = None,
+    organization: OfOrganization = False,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what the switch says now, and which entry decides it. Without --product: all products.
+
+    Example: withhold status ana
+    """
+    with opened(home) as ports:
+        _show(ports, _kind(organization), holder, product, as_json=as_json)
+
+
+def _turn(
+    ports: Ports, kind: SubjectKind, holder: str, product: ProductId, *, allowed: bool
+) -> None:
+    request = PreferenceRequest(kind, holder, product, allowed, surface=_SURFACE)
+    preferences.set_preference(ports, request)
+
+
+def _show(
+    ports: Ports, kind: SubjectKind, holder: str, product: str | None, *, as_json: bool
+) -> None:
+    products = _products(ports) if product is None else [ProductId(product)]
+    found = {
+        each: answers.preference(preferences.status(ports, kind, holder, each)) for each in products
+    }
+    if as_json:
+        give(found if product is None else found[ProductId(product)])
+        return
+    for each, preference in found.items():
+        say(_line(holder, each, preference))
+
+
+def _line(holder: str, product: ProductId, preference: answers.Preference) -> str:
+    state = "on" if preference.allowed else "off"
+    return (
+        f"{holder}, {product}: {state}, {_DECIDES[preference.source]}. "
+        f"Confirmed {preference.confirmed_at} at position {preference.position:,}."
+    )
+
+
+def _products(ports: Ports) -> list[ProductId]:
+    with ports.ledger.directory() as directory:
+        return [product.id for product in directory.policy.products]
+
+
+def _kind(organization: bool) -> SubjectKind:
+    return SubjectKind.ORGANIZATION if organization else SubjectKind.ACCOUNT

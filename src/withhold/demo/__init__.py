@@ -1,0 +1,7 @@
+"""The demo: real dialogues, accounts on every plan, a first dataset. See `load`."""
+
+from __future__ import annotations
+
+from withhold.demo.load import is_wanted, load
+
+__all__ = ["is_wanted", "load"]

@@ -1,0 +1,68 @@
+"""Serving: one socket, one process, until SIGTERM or Ctrl-C.
+
+The socket is bound before anything else, so that a port in use is told at once, and begins to listen only
+when the application is ready.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from types import FrameType
+
+import uvicorn
+from litestar import Litestar
+
+from withhold.errors import InputError
+
+GRACE_SECONDS = 10  # for requests under way when the server is told to end
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound and does not listen yet.
+
+    Raises:
+        InputError: the address cannot be bound.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise InputError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; set WITHHOLD_LISTEN to "
+            "another host:port"
+        ) from None
+    bound.set_inheritable(True)
+    return bound
+
+
+def address_of(bound: socket.socket) -> str:
+    """Return the address that browsers open."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def end_on_signals() -> None:
+    """Let SIGTERM and SIGINT end the process with exit code 0, closing what is open."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+
+
+def serve(application: Litestar, bound: socket.socket) -> None:
+    """Serve until a signal; requests under way are answered first."""
+    config = uvicorn.Config(
+        application,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    uvicorn.Server(config).run(sockets=[bound])
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
