@@ -91,6 +91,19 @@ def test_samples_of_a_batch_at_hand_are_filtered_again(provider: Provider, clock
         assert data.report().yielded == 1 + ROWS // 2
 
 
+def test_rows_dropped_midway_are_not_in_the_buffers_of_later_batches(
+    provider: Provider, clock: Hours
+) -> None:
+    with Data(provider.ports, VERSION, Options(("messages",), 1, LEASE), clock) as data:
+        batches = data.batches()
+        next(batches)
+        provider.opt_out("ana")
+        clock.sleep(LEASE)
+        held = [b"".join(map(bytes, filter(None, b.column(0).buffers()))) for b in batches]
+    assert len(held) == ROWS // 2
+    assert not [h for h in held if b"question a" in h]
+
+
 def test_before_half_of_the_lease_nobody_is_asked(provider: Provider, clock: Hours) -> None:
     ports, readers = faulty(provider, clock)
     with reader(ports, clock) as data:

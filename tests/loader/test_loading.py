@@ -83,9 +83,12 @@ def test_the_report_says_what_was_withheld_and_why(provider: Provider) -> None:
     }
 
 
-def test_nothing_of_a_withheld_row_is_in_the_buffers_of_a_batch(provider: Provider) -> None:
+@pytest.mark.parametrize("batch_rows", [1, 2, 1024])
+def test_nothing_of_a_withheld_row_is_in_the_buffers_of_a_batch(
+    provider: Provider, batch_rows: int
+) -> None:
     provider.opt_out("ana")
-    with withhold.load("chat@1", home=provider.home) as data:
+    with withhold.load("chat@1", home=provider.home, batch_rows=batch_rows) as data:
         held = b"".join(bytes(b) for batch in data.batches() for b in _buffers(batch))
     assert b"question b1" in held
     assert b"question a0" not in held

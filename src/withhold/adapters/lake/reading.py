@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyroaring import BitMap
 
 from withhold.errors import StorageError, VerificationError
 
@@ -63,14 +64,15 @@ class CheckedFile:
         keep = _keep(withheld, first, rows)
         at = 0
         with reading(self._file), self._opened() as parquet:
-            # This thread alone decodes: readers run several row groups side by side.
-            for batch in parquet.iter_batches(
-                batch_rows, row_groups=[group], columns=list(columns), use_threads=False
-            ):
-                end = at + batch.num_rows
-                numbers = np.arange(first + at, first + end, dtype=np.uint32)
-                yield _kept(ArrowChunk(numbers, batch), keep[at:end])
-                at = end
+            # One thread decodes, and the whole group at once: readers run several groups side by side.
+            table = parquet.read_row_group(group, columns=list(columns), use_threads=False)
+        is_whole = bool(keep.all())
+        for batch in table.to_batches(max_chunksize=batch_rows):
+            end = at + batch.num_rows
+            numbers = np.arange(first + at, first + end, dtype=np.uint32)
+            chunk = ArrowChunk(numbers, batch)
+            yield chunk if is_whole else _kept(chunk, keep[at:end])
+            at = end
 
     def _opened(self) -> pq.ParquetFile:
         parquet = pq.ParquetFile(self._path, metadata=self._metadata)
@@ -124,8 +126,8 @@ def _stat_of(path: Path) -> _Stat:
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def _numbers(rows: RowSet) -> NDArray[np.int64]:
-    return np.fromiter(rows, dtype=np.int64, count=len(rows))
+def _numbers(rows: RowSet) -> NDArray[np.uint32]:
+    return np.frombuffer(BitMap(rows).to_array(), dtype=np.uint32)
 
 
 def _keep(withheld: RowSet | None, first: int, rows: int) -> NDArray[np.bool_]:
@@ -139,8 +141,10 @@ def _keep(withheld: RowSet | None, first: int, rows: int) -> NDArray[np.bool_]:
 
 
 def _kept(chunk: ArrowChunk, keep: NDArray[np.bool_]) -> ArrowChunk:
-    """Copy the rows to keep; a chunk that stays whole is not copied."""
-    if keep.all():
-        return chunk
+    """Copy the rows to keep, even if that is all of them.
+
+    Chunks of a row group share its buffers, so one without withheld rows of its own may still carry
+    those of its neighbours.
+    """
     places = np.flatnonzero(keep)
     return ArrowChunk(chunk.rows[places], chunk.batch.take(pa.array(places)))
