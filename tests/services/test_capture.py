@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.fakes.intake import Fault, MemoryIntake
 from tests.simulator import STUDIO, VIBE, Provider, interaction, turns
 from withhold.domain.interactions import Interaction, InteractionKind, Message, Rejected
-from withhold.domain.names import Ordinal, ProductId
+from withhold.domain.names import Ordinal, Position, ProductId
 from withhold.domain.tokens import mint
 from withhold.errors import StateUnknown, StorageError
 from withhold.ports import Ports
@@ -158,7 +158,7 @@ def test_a_token_from_before_an_opt_out_does_not_pass_an_opt_in(provider: Provid
 def test_forged_altered_and_future_tokens_are_refused(provider: Provider) -> None:  # S28
     token, key = provider.token(), provider.ports.ledger.token_key()
     flipped = [token[:i] + ("A" if token[i] != "A" else "B") + token[i + 1 :] for i in range(34)]
-    forged = [mint(b"\0" * 32, provider.head), mint(key, provider.head + 1), "", *flipped]
+    forged = [mint(b"\0" * 32, provider.head), mint(key, Position(provider.head + 1)), "", *flipped]
     for number, bad in enumerate(forged):
         answer = provider.send(interaction("ana", f"r{number}", token=bad))
         assert len(answer.rejected) == 1

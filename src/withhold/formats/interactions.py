@@ -230,7 +230,8 @@ def _interaction(row: WireInteraction) -> Interaction:
 
 def _check_ids(row: WireInteraction) -> None:
     """Refuse NUL in ids: stores and tools downstream cut a name there."""
-    together = f"{row.id}{row.account}{row.organization}{row.conversation}{row.project}{row.api_key}{row.about}"
+    names = f"{row.id}{row.account}{row.organization}{row.conversation}"
+    together = f"{names}{row.project}{row.api_key}{row.about}"
     if "\0" not in together and not row.participants and not row.derived_from:
         return
     for field in ("id", "account", "organization", "conversation", "project", "api_key", "about"):

@@ -96,12 +96,7 @@ def capture(
     head = ports.ledger.head()
     lines = list(enumerate(items, first_line))
     with ports.intake.transaction() as kept, ports.ledger.directory() as directory:
-        resolver = Resolver(
-            directory,
-            ports.ledger.standings(),  # after the snapshot, so never older than it
-            ports.ledger.token_key(),
-            Position(0) if history else head,
-        )
+        resolver = Resolver(ports.ledger, directory, Position(0) if history else head)
         return _Batch(ports, kept, resolver).take(lines, head)
 
 

@@ -9,17 +9,48 @@ Not here: what a row repeats (`capture_memory`), the rules themselves (`domain.p
 
 from __future__ import annotations
 
-from withhold.domain.admission import Admitted, Standings, admit
+from weakref import WeakKeyDictionary
+
+from withhold.domain.admission import Admitted, admit
 from withhold.domain.directory import Directory, Subject, SubjectKind
 from withhold.domain.interactions import Interaction, Provenance
 from withhold.domain.names import OrganizationId, PartyNo, Position, ProductId, SubjectNo
 from withhold.domain.parties import Author, parties_of
 from withhold.domain.tokens import position_of
 from withhold.errors import TokenRefused, UnknownAccount, UnknownOrganization
+from withhold.ports import Ledger
 
 Parties = tuple[PartyNo, ...]
-_Who = tuple[str, OrganizationId | None, ProductId, tuple[str, ...], str | None]
+_Who = tuple[str, OrganizationId | None, ProductId, tuple[str, ...], str | None, Position]
 _Key = tuple[frozenset[Author], Position, ProductId]
+
+MEMORY = 50_000
+"""How many answers of each kind are kept while the ledger stands still."""
+
+
+class Answers:
+    """What was found at one head of the directory and one position of the table; good only there."""
+
+    def __init__(self, at: tuple[Position, Position]) -> None:
+        """Begin with nothing known."""
+        self.at = at
+        self.owns: dict[_Who, Provenance] = {}
+        self.parties: dict[_Key, tuple[Parties, bool]] = {}
+
+    def is_good_at(self, at: tuple[Position, Position]) -> bool:
+        """Return whether the answers hold there and are not too many to keep."""
+        return self.at == at and max(len(self.owns), len(self.parties)) < MEMORY
+
+
+_LAST: WeakKeyDictionary[Ledger, Answers] = WeakKeyDictionary()
+"""The newest answers by ledger: while its head stands still, batches need not ask again."""
+
+
+def _answers(ledger: Ledger, at: tuple[Position, Position]) -> Answers:
+    answers = _LAST.get(ledger)
+    if answers is None or not answers.is_good_at(at):
+        answers = _LAST[ledger] = Answers(at)
+    return answers
 
 
 class Resolver:
@@ -29,17 +60,15 @@ class Resolver:
         stamp: the position of a row that carries no token.
     """
 
-    def __init__(
-        self, directory: Directory, standings: Standings, token_key: bytes, stamp: Position
-    ) -> None:
-        """Keep the snapshot; ``standings`` must not be older than ``directory``."""
+    def __init__(self, ledger: Ledger, directory: Directory, stamp: Position) -> None:
+        """Take the consent table, after the snapshot and so never older than it."""
         self._directory = directory
-        self._standings = standings
-        self._token_key = token_key
+        self._standings = ledger.standings()
+        self._token_key = ledger.token_key()
         self.stamp = stamp
-        self._owns: dict[_Who, Provenance] = {}
         self._tokens: dict[str, Position] = {}
-        self._parties: dict[_Key, tuple[Parties, bool]] = {}
+        answers = _answers(ledger, (directory.head, self._standings.position))
+        self._owns, self._parties = answers.owns, answers.parties
 
     def own(self, row: Interaction) -> Provenance:
         """Return whose content a row is by itself, and since when.
@@ -47,7 +76,7 @@ class Resolver:
         Raises:
             InputError: an account, organisation, product or token is not known or not theirs.
         """
-        who = (row.account, row.organization, row.product, row.participants, row.token)
+        who = (row.account, row.organization, row.product, row.participants, row.token, self.stamp)
         own = self._owns.get(who)
         if own is None:
             position = self.stamp if row.token is None else self._position_of(row.token)
