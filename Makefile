@@ -1,5 +1,9 @@
 # Needs python3 (3.11 or newer) with pip. Everything else is installed into .venv, by hash.
-PYTHON    ?= $(shell command -v python3.11 || command -v python3)
+ifndef PYTHON
+PYTHON    := $(shell for name in python3.11 python3 python3.12 python3.13; do \
+             $$name -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null && \
+             echo $$name && break; done)
+endif
 WORKERS   ?= 2
 BIN       := .venv/bin
 PIP       := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
@@ -58,7 +62,7 @@ clean:  ## Remove .venv and what tools left; data in .withhold stays
 # Stamps: a second run finds them newer than the lock files and does nothing.
 # --without-pip, because some systems ship venv without its bundled pip.
 $(TOOLS): requirements/tools.txt
-	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Withhold needs Python 3.11 or newer: make PYTHON=python3.11 ...')"
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found; say where: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "Installing into .venv (about a minute, the first time only)"
 	@$(PYTHON) -m venv --without-pip .venv
 	@$(PIP) install --quiet --require-hashes --requirement requirements/tools.txt
