@@ -38,7 +38,7 @@ VIBE = ProductId("vibe")
 POLICY = Path(withhold.__file__).parent / "policies" / "default.toml"
 CACHE = Path(tempfile.gettempdir()) / "withhold-bench"
 MOST_BYTES = 8 * 1024**3
-FORMAT = "v1"
+FORMAT = "v2"
 
 DEFAULT, LOCK = 0, 1
 ORGANIZATIONS = 2_000

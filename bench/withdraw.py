@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from bench.corpus import DEFAULT, FIRST_ACCOUNT, VIBE, Shape, change, corpus
+from bench.corpus import DEFAULT, FIRST_ACCOUNT, VIBE, change, corpus
 from withhold.adapters.store.sqlite import bits as codec
 from withhold.domain.standing import Becomes
 from withhold.ports import Ports
@@ -47,8 +47,8 @@ def main(rows: int = 3_000_000) -> Figures:
 def _measured(ports: Ports, rows: int, datasets: int) -> Figures:
     files = ports.files.files()
     found: Figures = {"rebuild_bytes": float(sum(f.size_bytes for f in files))}
-    accounts = Shape(rows).accounts
-    order = np.random.default_rng(3).permutation(accounts) + FIRST_ACCOUNT
+    order = _people_with_rows(ports)
+    accounts = len(order)
     _withdraw(ports, order[:1])  # indexes are mapped and checked once in a process
     at = 1
     for people in TARGET_SECONDS:
@@ -66,6 +66,13 @@ def _measured(ports: Ports, rows: int, datasets: int) -> Figures:
         ports, np.array([DEFAULT])
     )
     return found
+
+
+def _people_with_rows(ports: Ports) -> NDArray[np.int64]:
+    """Return the accounts that have rows, in random order; many of them have only a few."""
+    indexes = [ports.lake._index(f) for f in ports.files.files()]  # type: ignore[attr-defined]  # noqa: SLF001
+    parties = np.unique(np.concatenate([index.parties for index in indexes])).astype(np.int64)
+    return np.random.default_rng(3).permutation(parties[parties >= FIRST_ACCOUNT])
 
 
 def _withdraw(ports: Ports, parties: NDArray[np.int64]) -> tuple[float, float, float]:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from withhold.adapters.engines.local.kernel import need, slices, standings_of
+from withhold.adapters.engines.local.kernel import kinds_of, need, since_of, slices
 from withhold.adapters.lake.durable import publish
 from withhold.errors import StorageError, VerificationError
 
@@ -77,7 +77,8 @@ class SideIndex:
     ) -> dict[int, NDArray[np.uint32]]:
         """Return, per `PartyKind` code, the rows that these parties withhold under the table."""
         found = self._found(raised)
-        since, kinds = standings_of(self.parties[found], table)
+        parties = self.parties[found]
+        since, kinds = since_of(parties, table), kinds_of(parties, table)
         withheld: dict[int, NDArray[np.uint32]] = {}
         for kind in np.unique(kinds).tolist():
             mine = kinds == kind

@@ -36,20 +36,22 @@ def bitmap(rows: NDArray[np.uint32]) -> BitMap:
     return BitMap(array.array("I", np.ascontiguousarray(rows, dtype=np.uint32).tobytes()))
 
 
-def standings_of(
-    parties: NDArray[np.uint32], table: ConsentTable
-) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    """Return ``on_since`` (OUT when out or unknown) and kind (ACCOUNT when unknown) of parties[E]."""
+def since_of(parties: NDArray[np.uint32], table: ConsentTable) -> NDArray[np.uint64]:
+    """Return ``on_since`` of parties[E]; OUT for one that is out or unknown."""
+    if not len(parties) or int(parties.max()) < len(table.values):
+        return table.values[parties] - np.uint64(1)
     since = np.full(len(parties), OUT, dtype=np.uint64)
-    kinds = np.full(len(parties), PartyKind.ACCOUNT, dtype=np.uint8)
-    if not len(parties):
-        return since, kinds
-    if int(parties.max()) < len(table.values):
-        return table.values[parties] - np.uint64(1), table.kinds[parties]
     known = parties < len(table.values)
     since[known] = table.values[parties[known]] - np.uint64(1)
+    return since
+
+
+def kinds_of(parties: NDArray[np.uint32], table: ConsentTable) -> NDArray[np.uint8]:
+    """Return the `PartyKind` codes of parties[E]; ACCOUNT for one that is unknown."""
+    kinds = np.full(len(parties), PartyKind.ACCOUNT, dtype=np.uint8)
+    known = parties < len(table.kinds)
     kinds[known] = table.kinds[parties[known]]
-    return since, kinds
+    return kinds
 
 
 def decide(
@@ -78,13 +80,13 @@ def decide(
     empty = sizes == 0
     if empty.any():  # nobody is known to have allowed these rows
         _put(bits, Reason.UNKNOWN_SOURCE, np.flatnonzero(empty[set_nos]))
-    since, kinds = standings_of(parties, table)
+    since = since_of(parties, table)
     # Parties that are on since before the oldest row withhold nothing here: leave them out early.
     against = np.flatnonzero(since > positions.min())
     if not len(against):
         return bits
     sets = np.repeat(np.arange(len(sizes), dtype=np.uint32), sizes)[against]
-    since, kinds = since[against], kinds[against]
+    since, kinds = since[against], kinds_of(parties[against], table)
     rows = np.flatnonzero(need(len(sizes), sets, since)[set_nos] > positions)
     row_sets, row_positions = set_nos[rows], positions[rows]
     for kind, reason in REASON_OF_KIND.items():
