@@ -50,6 +50,17 @@ def functions(path: Path) -> Iterator[Function]:
             yield Function(node.name, _body_lines(node))
 
 
+def names(path: Path) -> set[str]:
+    """Return the names that a module imports from others or takes from them as attributes."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif isinstance(node, ast.ImportFrom):
+            found.update(alias.name for alias in node.names)
+    return found
+
+
 def _body_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Return the lines from the first statement to the last; the docstring is no statement."""
     body = node.body[1:] if ast.get_docstring(node) is not None else node.body
