@@ -13,6 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Request, Response, get
+from litestar.params import FromPath
 
 from withhold import __version__
 from withhold.domain.datasets import Dataset
@@ -49,7 +50,7 @@ async def get_start(request: Request[Any, Any, Any]) -> Response[str]:
 
 
 @get("/static/{name:str}", sync_to_thread=False)
-def get_static(name: str) -> Response[bytes]:
+def get_static(name: FromPath[str]) -> Response[bytes]:
     """Give one of the page's own files."""
     if name not in _STATIC:
         return Response(b"", status_code=404, media_type="text/plain", headers=dict(SECURITY))

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, get, post
+from litestar.params import FromPath
 
 from withhold.domain.datasets import Dataset, DatasetRef, parse_ref
 from withhold.domain.names import ProductId
@@ -47,7 +48,7 @@ async def get_datasets(request: Request[Any, Any, Any]) -> Response[bytes]:
         "A dataset version and what it yields now", _READ, answers.Version, errors=(404,)
     ).stated(),
 )
-async def get_dataset(request: Request[Any, Any, Any], reference: str) -> Response[bytes]:
+async def get_dataset(request: Request[Any, Any, Any], reference: FromPath[str]) -> Response[bytes]:
     """Give a version, ``name@3`` or ``name@latest``, and what it yields now."""
     view = await off_loop(lookups.show, ports_of(request), _reference(reference))
     return answer(answers.version(view))
@@ -64,7 +65,7 @@ async def get_dataset(request: Request[Any, Any, Any], reference: str) -> Respon
         names_in_body=True,
     ).stated(),
 )
-async def post_version(request: Request[Any, Any, Any], name: str) -> Response[bytes]:
+async def post_version(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
     """Build the next version; the answer comes once it is committed."""
     body = await _build.one(request)
     return answer(await off_loop(build, ports_of(request), name, body))

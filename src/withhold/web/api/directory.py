@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Request, Response, post, put
+from litestar.params import FromPath
 
 from withhold.domain.accounts import Opens
 from withhold.domain.names import AccountId, OrganizationId, PlanId, ProductId
@@ -71,7 +72,7 @@ _SCOPES = frozenset({Scope.DIRECTORY})
     ).stated(),
 )
 async def put_organization(
-    request: Request[Any, Any, Any], organization_id: str
+    request: Request[Any, Any, Any], organization_id: FromPath[str]
 ) -> Response[bytes]:
     """Open an organization, or change its plans."""
     body = await _organization.one(request)
@@ -91,7 +92,9 @@ async def put_organization(
         names_in_body=True,
     ).stated(),
 )
-async def put_account(request: Request[Any, Any, Any], account_id: str) -> Response[bytes]:
+async def put_account(
+    request: Request[Any, Any, Any], account_id: FromPath[str]
+) -> Response[bytes]:
     """Open an account, or move it to other plans and organizations."""
     wanted = _request(account_id, await _account.one(request))
     subject = await off_loop(directory.put_account, ports_of(request), wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request, Response, delete, get, post
+from litestar.params import FromPath, FromQuery
 
 from withhold.domain.names import ProductId
 from withhold.formats.interactions import WireInteraction, decode_lines
@@ -45,7 +46,7 @@ async def post_interactions(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 @delete("/interactions/{row_id:str}", **_DELETE_INTERACTION.stated())
 async def delete_interaction(
-    request: Request[Any, Any, Any], row_id: str, product: str | None = None
+    request: Request[Any, Any, Any], row_id: FromPath[str], product: FromQuery[str | None] = None
 ) -> Response[bytes]:
     """Delete an interaction, in one product or in every one."""
     where = ProductId(product) if product is not None else None
@@ -56,7 +57,7 @@ async def delete_interaction(
 
 @delete("/conversations/{name:str}", **_DELETE_CONVERSATION.stated())
 async def delete_conversation(
-    request: Request[Any, Any, Any], name: str, product: str | None = None
+    request: Request[Any, Any, Any], name: FromPath[str], product: FromQuery[str | None] = None
 ) -> Response[bytes]:
     """Delete a conversation: its rows, and every row of it that is still to come."""
     where = ProductId(product) if product is not None else None

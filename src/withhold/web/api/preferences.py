@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, get, post, put
+from litestar.params import FromPath
 
 from withhold.domain.directory import SubjectKind
 from withhold.domain.names import AccountId, ProductId
@@ -64,14 +65,16 @@ _ORGANIZATION = "/organizations/{holder:str}/preferences"
 
 
 @get(_ACCOUNT, **_READ_ALL.stated())
-async def get_account_preferences(request: Request[Any, Any, Any], holder: str) -> Response[bytes]:
+async def get_account_preferences(
+    request: Request[Any, Any, Any], holder: FromPath[str]
+) -> Response[bytes]:
     """Say what an account's switches say, by product."""
     return answer(await off_loop(read_all, ports_of(request), SubjectKind.ACCOUNT, holder))
 
 
 @get(_ORGANIZATION, **_READ_ALL.stated())
 async def get_organization_preferences(
-    request: Request[Any, Any, Any], holder: str
+    request: Request[Any, Any, Any], holder: FromPath[str]
 ) -> Response[bytes]:
     """Say what an organization's switches say, by product."""
     return answer(await off_loop(read_all, ports_of(request), SubjectKind.ORGANIZATION, holder))
@@ -79,7 +82,7 @@ async def get_organization_preferences(
 
 @get(_ACCOUNT + "/{product:str}", **_READ.stated())
 async def get_account_preference(
-    request: Request[Any, Any, Any], holder: str, product: str
+    request: Request[Any, Any, Any], holder: FromPath[str], product: FromPath[str]
 ) -> Response[bytes]:
     """Say what an account's switch says."""
     return await _read(request, SubjectKind.ACCOUNT, holder, product)
@@ -87,7 +90,7 @@ async def get_account_preference(
 
 @get(_ORGANIZATION + "/{product:str}", **_READ.stated())
 async def get_organization_preference(
-    request: Request[Any, Any, Any], holder: str, product: str
+    request: Request[Any, Any, Any], holder: FromPath[str], product: FromPath[str]
 ) -> Response[bytes]:
     """Say what an organization's switch says."""
     return await _read(request, SubjectKind.ORGANIZATION, holder, product)
@@ -95,7 +98,7 @@ async def get_organization_preference(
 
 @put(_ACCOUNT + "/{product:str}", **_TURN.stated())
 async def put_account_preference(
-    request: Request[Any, Any, Any], holder: str, product: str
+    request: Request[Any, Any, Any], holder: FromPath[str], product: FromPath[str]
 ) -> Response[bytes]:
     """Turn an account's switch; the answer comes once that is durable."""
     return await _turn(request, SubjectKind.ACCOUNT, holder, product)
@@ -103,7 +106,7 @@ async def put_account_preference(
 
 @put(_ORGANIZATION + "/{product:str}", **_TURN.stated())
 async def put_organization_preference(
-    request: Request[Any, Any, Any], holder: str, product: str
+    request: Request[Any, Any, Any], holder: FromPath[str], product: FromPath[str]
 ) -> Response[bytes]:
     """Turn an organization's switch; the answer comes once that is durable."""
     return await _turn(request, SubjectKind.ORGANIZATION, holder, product)
