@@ -22,8 +22,16 @@ from withhold.domain.names import AccountId, OrganizationId, PlanId, Position, P
 from withhold.domain.policy import Role
 from withhold.domain.vectors import Bits, withheld
 from withhold.ports import Ports
-from withhold.services import builds, capture, deletion, directory, policies, preferences
-from withhold.services import sealing, withdrawals
+from withhold.services import (
+    builds,
+    capture,
+    deletion,
+    directory,
+    policies,
+    preferences,
+    sealing,
+    withdrawals,
+)
 from withhold.services.capture import CaptureAnswer
 from withhold.services.directory import AccountRequest, Opens, OrganizationRequest
 from withhold.services.preferences import PreferenceRequest, PreferenceStatus
@@ -61,9 +69,7 @@ class Provider:
             OrganizationRequest(OrganizationId(organization), organization.title(), _plans(plans)),
         )
 
-    def sign_up(
-        self, account: str, *organizations: str, opens: str = "on", **plans: str
-    ) -> None:
+    def sign_up(self, account: str, *organizations: str, opens: str = "on", **plans: str) -> None:
         """Open an account, or say anew where it belongs and which plans it has."""
         directory.put_account(
             self.ports,
@@ -82,13 +88,19 @@ class Provider:
 
     # --- the switch -------------------------------------------------------------------------------
 
-    def opt_out(self, holder: str, product: str = VIBE, *, organization: bool = False) -> PreferenceStatus:
+    def opt_out(
+        self, holder: str, product: str = VIBE, *, organization: bool = False
+    ) -> PreferenceStatus:
         return self._say(holder, product, organization=organization, allowed=False)
 
-    def opt_in(self, holder: str, product: str = VIBE, *, organization: bool = False) -> PreferenceStatus:
+    def opt_in(
+        self, holder: str, product: str = VIBE, *, organization: bool = False
+    ) -> PreferenceStatus:
         return self._say(holder, product, organization=organization, allowed=True)
 
-    def _say(self, holder: str, product: str, *, organization: bool, allowed: bool) -> PreferenceStatus:
+    def _say(
+        self, holder: str, product: str, *, organization: bool, allowed: bool
+    ) -> PreferenceStatus:
         kind = SubjectKind.ORGANIZATION if organization else SubjectKind.ACCOUNT
         return preferences.set_preference(
             self.ports, PreferenceRequest(kind, holder, ProductId(product), allowed)
@@ -97,9 +109,13 @@ class Provider:
     def status(self, account: str, product: str = VIBE) -> PreferenceStatus:
         return preferences.status(self.ports, SubjectKind.ACCOUNT, account, ProductId(product))
 
-    def adopt(self, product: str, plan: str, *, default_on: bool | None = None, locked: bool | None = None) -> None:
+    def adopt(
+        self, product: str, plan: str, *, default_on: bool | None = None, locked: bool | None = None
+    ) -> None:
         """Adopt the policy with one plan changed."""
-        self.policy_text = with_plan(self.policy_text, product, plan, default_on=default_on, locked=locked)
+        self.policy_text = with_plan(
+            self.policy_text, product, plan, default_on=default_on, locked=locked
+        )
         policies.adopt(self.ports, self.policy_text)
 
     # --- what they make ---------------------------------------------------------------------------
@@ -116,13 +132,19 @@ class Provider:
         return self.send(interaction(account, row, **more))
 
     def upload(self, account: str, row: str, sha256: str, **more: object) -> CaptureAnswer:
-        return self.send(interaction(account, row, kind=InteractionKind.DOCUMENT, sha256=sha256, **more))
+        return self.send(
+            interaction(account, row, kind=InteractionKind.DOCUMENT, sha256=sha256, **more)
+        )
 
     def call_api(self, account: str, row: str, **more: object) -> CaptureAnswer:
-        return self.send(interaction(account, row, kind=InteractionKind.API_CALL, product=STUDIO, **more))
+        return self.send(
+            interaction(account, row, kind=InteractionKind.API_CALL, product=STUDIO, **more)
+        )
 
     def rate(self, account: str, row: str, about: str, **more: object) -> CaptureAnswer:
-        return self.send(interaction(account, row, kind=InteractionKind.FEEDBACK, about=about, **more))
+        return self.send(
+            interaction(account, row, kind=InteractionKind.FEEDBACK, about=about, **more)
+        )
 
     def send(self, *interactions: Interaction) -> CaptureAnswer:
         return capture.capture(self.ports, interactions)
@@ -162,12 +184,18 @@ class Provider:
         for file in self.ports.files.files():
             if file.no in numbers:
                 out = withheld(self.full_decision(file.no))
-                ids = [i for b in self.ports.lake.batches(file, ["id"], 1024) for i in b.column("id").to_pylist()]
+                ids = [
+                    i
+                    for b in self.ports.lake.batches(file, ["id"], 1024)
+                    for i in b.column("id").to_pylist()
+                ]
                 yield from (i for row, i in enumerate(ids) if out is None or row not in out)
 
     def full_decision(self, number: int) -> Bits:
         """Decide every row of a file from the ledger alone, deletions included."""
-        return sealing.decide(self.ports, next(f for f in self.ports.files.files() if f.no == number))[1]
+        return sealing.decide(
+            self.ports, next(f for f in self.ports.files.files() if f.no == number)
+        )[1]
 
 
 def interaction(account: str, row: str, **more: object) -> Interaction:
@@ -195,11 +223,19 @@ def _plans(plans: dict[str, str]) -> dict[ProductId, PlanId]:
 
 
 def with_plan(
-    text: str, product: str, plan: str, *, default_on: bool | None = None, locked: bool | None = None
+    text: str,
+    product: str,
+    plan: str,
+    *,
+    default_on: bool | None = None,
+    locked: bool | None = None,
 ) -> str:
     """Return a policy file with one plan's default or lock changed, under a new version."""
     head, *products = text.split("[[products]]")
-    changed = [_product_with(p, plan, default_on, locked) if f'id = "{product}"' in p.split("[[")[0] else p for p in products]
+    changed = [
+        _product_with(p, plan, default_on, locked) if f'id = "{product}"' in p.split("[[")[0] else p
+        for p in products
+    ]
     version = head.split('version = "', 1)[1].split('"', 1)[0]
     base, _, number = version.partition(".")
     head = head.replace(f'version = "{version}"', f'version = "{base}.{int(number or 0) + 1}"', 1)
@@ -209,7 +245,10 @@ def with_plan(
 def _product_with(text: str, plan: str, default_on: bool | None, locked: bool | None) -> str:
     head, *plans = text.split("[[products.plans]]")
     return "[[products.plans]]".join(
-        [head, *(_plan_with(p, default_on, locked) if f'id = "{plan}"\n' in p else p for p in plans)]
+        [
+            head,
+            *(_plan_with(p, default_on, locked) if f'id = "{plan}"\n' in p else p for p in plans),
+        ]
     )
 
 

@@ -57,7 +57,7 @@ class _Disk(apsw.VFS):
     def xOpen(self, name: Any, flags: list[int]) -> _File:  # noqa: N802 (SQLite's name)
         return _File(self._countdown, name, flags)
 
-    def xDelete(self, name: str, sync: bool) -> None:  # noqa: N802, FBT001 (SQLite's signature)
+    def xDelete(self, name: str, sync: bool) -> None:  # noqa: N802 (SQLite's signature)
         self._countdown.reach()
         super().xDelete(name, sync)
 

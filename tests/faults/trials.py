@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import tempfile
 import traceback
@@ -30,8 +29,23 @@ from withhold.services import audit, exports, lookups
 DOCUMENT = "d" * 64
 Step = tuple[str, Callable[[Provider], object]]
 
+
+def _export(provider: Provider) -> None:
+    target = provider.home.parent / "export"
+    if not target.exists():
+        exports.export(provider.ports, parse_ref("chat@latest"), export_to(target, "jsonl"))
+
+
 STEPS: tuple[Step, ...] = (
-    ("people", lambda p: [p.found("acme", vibe="free"), p.sign_up("ana"), p.sign_up("bo", "acme"), p.sign_up("cy")]),
+    (
+        "people",
+        lambda p: [
+            p.found("acme", vibe="free"),
+            p.sign_up("ana"),
+            p.sign_up("bo", "acme"),
+            p.sign_up("cy"),
+        ],
+    ),
     ("chat ana a1", lambda p: p.chat("ana", "a1").accepted),
     ("chat bo b1", lambda p: p.chat("bo", "b1").accepted),
     ("chat cy c1", lambda p: p.chat("cy", "c1").accepted),
@@ -50,7 +64,7 @@ STEPS: tuple[Step, ...] = (
     ("apply", lambda p: p.apply()),
     ("build", lambda p: str(p.build("chat").ref)),
     ("everybody out", lambda p: p.opt_out("acme", organization=True).position),
-    ("export", lambda p: _export(p)),
+    ("export", _export),
     ("load", lambda p: p.load("chat@latest")),
 )
 
@@ -61,12 +75,6 @@ FORBIDDEN = {
     "delete c1": {"c1"},
     "everybody out": {"b1", "b2"},
 }
-
-
-def _export(provider: Provider) -> None:
-    target = provider.home.parent / "export"
-    if not target.exists():
-        exports.export(provider.ports, parse_ref("chat@latest"), export_to(target, "jsonl"))
 
 
 def play(home: Path, done: int, acknowledge: Callable[[int, object], None]) -> None:
@@ -166,28 +174,31 @@ def finish(home: Path, acknowledged: list[list[object]], final: Path) -> None:
     provider.close()
 
 
+def _attempt(n: int, folder: Path) -> tuple[bool, int, str | None]:
+    """Run trial ``n``; return whether it was killed, how far it came, and where the rest ended."""
+    home, final = folder / "home", folder / "final"
+    killed, acknowledged = trial(n, folder)
+    ok = in_child(lambda: check(home, acknowledged))
+    ok = ok and in_child(lambda: finish(home, acknowledged, final))
+    return killed, len(acknowledged), final.read_text() if ok else None
+
+
 def main(first: int, step: int) -> int:
+    """Run the undisturbed scenario, then trial after trial; return the exit code."""
     expected: str | None = None
     base = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
-    n = 0
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix="withhold-kill-", dir=base))
-        try:
-            killed, acknowledged = trial(n, folder)
-            ok = in_child(lambda: check(folder / "home", acknowledged)) and in_child(
-                lambda: finish(folder / "home", acknowledged, folder / "final")
-            )
-            final = (folder / "final").read_text() if ok else None
-            expected = expected if expected is not None else final
-            ok = ok and final == expected
-            print(json.dumps({"n": n, "killed": killed, "acknowledged": len(acknowledged), "final": final, "ok": ok}), flush=True)
-            if not ok:
-                return 1
-            if n and not killed:
-                return 0
-            n = n + step if n else first
-        finally:
-            shutil.rmtree(folder)
+    n, killed = 0, True
+    while killed or n == first:
+        with tempfile.TemporaryDirectory(prefix="withhold-kill-", dir=base) as folder:
+            killed, acknowledged, final = _attempt(n, Path(folder))
+        expected = expected or final
+        ok = final is not None and final == expected
+        line = {"n": n, "killed": killed, "acknowledged": acknowledged, "final": final, "ok": ok}
+        print(json.dumps(line), flush=True)
+        if not ok:
+            return 1
+        n = n + step if n else first
+    return 0
 
 
 if __name__ == "__main__":

@@ -42,9 +42,15 @@ class Notes:
 
     outs: dict[str, list[int]] = field(default_factory=dict)  # holder -> positions of its opt-outs
     is_out: set[str] = field(default_factory=set)  # holders that said out and not yet in
-    touched: set[str] = field(default_factory=set)  # people whose plans, organisations or switch changed
-    made: dict[str, tuple[int, frozenset[str]]] = field(default_factory=dict)  # row -> (head, holders)
-    forbidden: set[str] = field(default_factory=set)  # rows made while out, deleted, or of unknown source
+    touched: set[str] = field(
+        default_factory=set
+    )  # people whose plans, organisations or switch changed
+    made: dict[str, tuple[int, frozenset[str]]] = field(
+        default_factory=dict
+    )  # row -> (head, holders)
+    forbidden: set[str] = field(
+        default_factory=set
+    )  # rows made while out, deleted, or of unknown source
 
     def must_not_appear(self) -> set[str]:
         """Rows whose holders were out when they were made, or said out after."""
@@ -57,11 +63,7 @@ class Notes:
 
     def must_appear(self, stored: set[str]) -> set[str]:
         """Stored rows of people about whom nothing ever changed."""
-        return {
-            row
-            for row in stored - self.forbidden
-            if not self.made[row][1] & self.touched
-        }
+        return {row for row in stored - self.forbidden if not self.made[row][1] & self.touched}
 
 
 class Promise(RuleBasedStateMachine):
@@ -103,7 +105,9 @@ class Promise(RuleBasedStateMachine):
     def _holders(self, person: str) -> frozenset[str]:
         return frozenset({person, *self.member_of[person]})
 
-    def _send(self, person: str, row: str, head: int, holders: frozenset[str], **more: object) -> str:
+    def _send(
+        self, person: str, row: str, head: int, holders: frozenset[str], **more: object
+    ) -> str:
         """Capture a row whose content was made at ``head``."""
         was_out = bool(holders & self.notes.is_out) and "token" not in more
         answer = self.provider.send(interaction(person, row, **more))
@@ -163,7 +167,9 @@ class Promise(RuleBasedStateMachine):
             self.notes.forbidden.add(row)
         return self._send(person, row, min(head, self.provider.head), holders, **more)
 
-    @rule(target=rows, owner=st.sampled_from(PEOPLE), user=st.sampled_from(PEOPLE), late=st.booleans())
+    @rule(
+        target=rows, owner=st.sampled_from(PEOPLE), user=st.sampled_from(PEOPLE), late=st.booleans()
+    )
     def attach(self, owner: str, user: str, late: bool) -> str:
         """Upload a document, then use it in a chat, perhaps after the owner went out and in again."""
         document, row = self._name(), self._name()
@@ -196,7 +202,11 @@ class Promise(RuleBasedStateMachine):
     def attach_something_unknown(self, person: str) -> None:
         row = self._name()
         self._send(
-            person, row, self.provider.head, self._holders(person), attachments=(f"{self.count:064x}",)
+            person,
+            row,
+            self.provider.head,
+            self._holders(person),
+            attachments=(f"{self.count:064x}",),
         )
         self.notes.forbidden.add(row)
         assert row not in self.stored

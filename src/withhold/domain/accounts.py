@@ -133,9 +133,7 @@ def _spells_after(
     again = {(spell.product, spell.plan) for spell in new}
     leaves = {spell.product for spell in new}
     kept = [
-        replace(spell, until=position)
-        if spell.product in leaves and spell.until == OPEN
-        else spell
+        replace(spell, until=position) if spell.product in leaves and spell.until == OPEN else spell
         for spell in subject.plans
         if (spell.product, spell.plan) not in again  # the open spell covers the earlier one
     ]

@@ -53,9 +53,7 @@ def next_record(subject: Subject, holdings: Mapping[ProductId, Holding], at: At)
 def put_out(holding: Holding, at: At) -> tuple[Holding, Effect]:
     """Return a holding after an explicit out, and its effect."""
     return (
-        Holding(
-            holding.party, OUT, Choice.OUT, _chosen(holding, at), at.position, at.recorded_at
-        ),
+        Holding(holding.party, OUT, Choice.OUT, _chosen(holding, at), at.position, at.recorded_at),
         Effect(holding.party, Becomes.OUT),
     )
 
@@ -76,9 +74,7 @@ def put_in(holding: Holding, at: At) -> tuple[Holding, Effect | None]:
 def put_unchosen(holding: Holding, at: At) -> tuple[Holding, Effect]:
     """Return a holding after a move that is not on before and after: on from here, nothing chosen."""
     return (
-        Holding(
-            holding.party, Standing(at.position), None, OPEN, at.position, at.recorded_at
-        ),
+        Holding(holding.party, Standing(at.position), None, OPEN, at.position, at.recorded_at),
         Effect(holding.party, Becomes.ON),
     )
 

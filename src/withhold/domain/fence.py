@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from withhold.domain.names import PartyNo, Position, ProductId, Ordinal
+from withhold.domain.names import Ordinal, PartyNo, Position, ProductId
 
 TRIES_BEFORE_LOCK = 3
 """After so many closed fences the files are decided under the sequencer's lock."""
