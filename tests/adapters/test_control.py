@@ -8,16 +8,21 @@ from pathlib import Path
 
 import apsw
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from withhold.adapters.store.sqlite.codec import encode_body
 from withhold.adapters.store.sqlite.control import Control, connect
 from withhold.adapters.store.sqlite.keys import BLOCK, SubjectKeys
 from withhold.adapters.store.sqlite.ledger import SqliteLedger
-from withhold.domain.ledger import Event, EventKind
+from withhold.domain.ledger import Event, EventKind, Json, canonical
 from withhold.domain.names import ProductId, SubjectNo
 from withhold.domain.parties import PartyKind
 from withhold.domain.standing import Becomes, Effect
 from withhold.errors import LockedByPlan, StateUnknown, StorageError, VerificationError
 from withhold.ports import Transaction
+
+TEXT = st.characters(codec="utf-8")
 
 
 @pytest.fixture
@@ -217,6 +222,18 @@ def test_keys_are_made_ahead_and_never_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "keys.db").stat().st_mode & 0o077 == 0
     one.close()
     other.close()
+
+
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**63), st.text(TEXT)),
+    lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(TEXT), inner)),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.text(TEXT), VALUES))
+def test_bodies_are_written_in_the_canonical_form(body: dict[str, Json]) -> None:
+    assert encode_body(body) == canonical(body)
 
 
 @pytest.fixture

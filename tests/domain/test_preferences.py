@@ -64,7 +64,7 @@ class Book:
     subjects: dict[int, Subject] = field(default_factory=dict)
     plans: dict[str, PlanParties] = field(default_factory=dict)
     policy: Policy = field(default_factory=lambda: policy_file.loads(POLICY))
-    head: Position = Position(40)
+    head: Position = field(default=Position(40))
 
     def put(self, *subjects: Subject) -> Book:
         self.subjects |= {s.no: s for s in subjects}

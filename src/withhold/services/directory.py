@@ -197,9 +197,9 @@ def _belongs(transaction: Transaction, subject: Subject) -> dict[str, Json]:
         for product in transaction.policy.products
         if subject.plan_now(product.id) is not None
     }
-    organizations: dict[str, Json] = {
-        transaction.subject(m.organization).id: m.role.value for m in subject.memberships_now()
-    }
+    organizations: list[Json] = [
+        [transaction.subject(m.organization).id, m.role.value] for m in subject.memberships_now()
+    ]
     return {"plans": plans, "organizations": organizations}
 
 

@@ -96,6 +96,7 @@ class Control:
         self._path = path
         try:
             self._writer = connect(path)
+            self._writer.execute("PRAGMA cache_size=-65536")  # every toggle touches another page
             schema.prepare(self._writer)
         except apsw.Error as error:
             raise refused(error) from error

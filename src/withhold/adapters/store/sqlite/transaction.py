@@ -19,6 +19,7 @@ import apsw
 from withhold.adapters.store.sqlite.codec import (
     KIND_CODE,
     decode_subject,
+    encode_body,
     encode_subject,
     pack_effects,
 )
@@ -27,7 +28,6 @@ from withhold.adapters.store.sqlite.directory import (
     Plans,
     Policies,
     plan_in,
-    read_name,
     read_subject,
 )
 from withhold.adapters.store.sqlite.entries import seal
@@ -39,7 +39,6 @@ from withhold.domain.ledger import (
     SEALED,
     Event,
     Json,
-    canonical,
     chained,
     entry_bytes,
     opening,
@@ -99,8 +98,15 @@ class SqliteTransaction:
 
     def find(self, kind: SubjectKind, external_id: str) -> Subject | None:
         """Return the subject of that name, None when there is none."""
-        no = read_name(self._connection, kind, external_id)
-        return None if no is None else self.subject(SubjectNo(no))
+        record = self._connection.execute(
+            "SELECT record FROM subjects WHERE id = ? AND kind = ?",
+            (external_id, SUBJECT_CODE[kind]),
+        ).get
+        if record is None:
+            return None
+        subject = decode_subject(record)
+        self._memorise(subject)
+        return subject
 
     def subject(self, no: SubjectNo) -> Subject:
         """Return the subject of that number, which must exist."""
@@ -168,7 +174,7 @@ class SqliteTransaction:
         """Append an event with its effects, records and deletions; return its position."""
         effects = pack_effects(event.effects)
         if event.subject is None:
-            body = canonical(_body(event))
+            body = encode_body(_body(event))
             sealed, previous = body, 0
             entry = entry_bytes(self.next, PUBLIC, public_commitment(body))
         else:
@@ -194,7 +200,7 @@ class SqliteTransaction:
         key = self._keys.get(subject)
         if key is None:
             raise StorageError(f"subject {subject} has no key (any more); nothing was recorded")
-        body = canonical(_body(event))
+        body = encode_body(_body(event))
         entry = entry_bytes(position, SEALED, sealed_commitment(opening(key, record.sequence), body))
         return entry, seal(key, body, entry), before.last if before else Position(0)
 
