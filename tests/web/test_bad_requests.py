@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -194,14 +195,11 @@ def test_a_dataset_name_that_is_not_one_is_refused(api: Api) -> None:
 
 
 def _calls() -> list[tuple[str, str, frozenset[Scope]]]:
-    found = []
-    for handler in API:
-        path = next(iter(handler.paths)).replace(":str", "")
-        for method in sorted(handler.http_methods - {"HEAD", "OPTIONS"}):
-            found.append(
-                (method, f"/v1{path}".replace("{", "").replace("}", ""), handler.opt["scopes"])
-            )
-    return found
+    return [
+        (method, re.sub(r"[{}]|:str", "", f"/v1{next(iter(handler.paths))}"), handler.opt["scopes"])
+        for handler in API
+        for method in sorted(handler.http_methods - {"HEAD", "OPTIONS"})
+    ]
 
 
 @pytest.mark.parametrize(("method", "path", "scopes"), _calls())

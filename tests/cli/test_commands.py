@@ -1,0 +1,205 @@
+"""Every command, for people and as JSON; and what happens when something is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Shell
+
+
+def chat(row: str, account: str, **more: Any) -> dict[str, Any]:
+    return {
+        "id": row,
+        "product": "vibe",
+        "kind": "conversation",
+        "account": account,
+        "messages": [{"role": "user", "content": f"the text of {row}"}],
+        **more,
+    }
+
+
+def test_the_walk_by_command_line(shell: Shell) -> None:
+    shell.ok("account", "put", "ana", "--plan", "vibe=free")
+    assert "ben" in shell.ok("account", "put", "ben", "--plan", "vibe=pro")
+    imported = shell.json("import", shell.rows(chat("ana-1", "ana"), chat("ben-1", "ben")))
+    assert (imported["accepted"], imported["rejected"]) == (2, 0)
+    assert shell.json("build", "chat", "--product", "vibe")["admitted"] == 2
+
+    off = shell.json("opt-out", "ana", "--product", "vibe")
+    assert (off["allowed"], off["source"]) == (False, "account")
+
+    held = shell.json("where", "ana")["datasets"]
+    assert [(d["dataset"], d["rows"]) for d in held] == [("chat@1", 0)]
+    assert held[0]["withdrawn"] == [{"position": off["position"], "rows": 1}]
+    explained = shell.json("explain", "ana-1")
+    assert (explained["admitted"], explained["reason"]) == (False, "account_opted_out")
+    assert "chat@1" in shell.ok("where", "ana")
+    assert "account opted out" in shell.ok("explain", "ana-1")
+    assert "admitted" in shell.ok("explain", "ben-1")
+
+    second = shell.json("build", "chat", "--product", "vibe")
+    assert (second["version"], second["admitted"]) == (2, 1)
+    assert shell.json("show", "chat@1")["now"]["admitted"] == 1
+    assert "then 2 rows, now 1" in shell.ok("show", "chat@1")
+    assert len(shell.json("datasets")["datasets"]) == 2
+    assert "chat@2" in shell.ok("datasets")
+    assert "Everything holds" in shell.ok("audit")
+    assert shell.json("audit")["holds"] is True
+    assert shell.json("verify")["verified"] is True
+
+
+def test_the_switch_for_all_products_and_for_organizations(shell: Shell) -> None:
+    shell.ok("organization", "put", "lab", "--name", "Lab", "--plan", "studio=scale")
+    shell.ok("account", "put", "ana", "--organization", "lab=admin")
+    assert shell.json("status", "lab", "--organization", "--product", "studio")["allowed"] is False
+    on = shell.json("opt-in", "lab", "--organization", "--product", "studio")
+    assert on["allowed"] is True
+    both = shell.json("opt-out", "ana")
+    assert {product: each["allowed"] for product, each in both.items()} == {
+        "vibe": False,
+        "studio": False,
+    }
+    assert "ana, vibe: off, the account's own choice." in shell.ok("status", "ana")
+
+
+def test_merged_accounts_are_out_together(shell: Shell) -> None:
+    shell.ok("account", "put", "ana", "--plan", "vibe=free")
+    shell.ok("account", "put", "ana-work", "--plan", "vibe=pro")
+    shell.ok("account", "merge", "ana", "ana-work")
+    shell.ok("opt-out", "ana-work", "--product", "vibe")
+    assert shell.json("status", "ana", "--product", "vibe")["allowed"] is False
+
+
+def test_deleting(shell: Shell) -> None:
+    shell.ok("account", "put", "ana", "--plan", "vibe=free")
+    rows = [chat("one", "ana"), chat("two", "ana", conversation="c")]
+    shell.ok("import", shell.rows(*rows))
+    assert shell.json("delete", "interaction", "one") == {"rows": 1}
+    assert "1 stored rows" in shell.ok("delete", "conversation", "c", "--product", "vibe")
+    assert shell.json("build", "chat", "--product", "vibe", "--dry-run")["admitted"] == 0
+
+
+def test_exports_hold_what_is_admitted(shell: Shell, tmp_path: Path) -> None:
+    shell.ok("account", "put", "ana", "--plan", "vibe=free")
+    shell.ok("import", shell.rows(chat("one", "ana")))
+    shell.ok("build", "chat", "--product", "vibe")
+    target = tmp_path / "out"
+    done = shell.json("export", "chat@1", str(target), "--format", "jsonl")
+    assert (done["dataset"], done["rows"]) == ("chat@1", 1)
+    [shard] = target.glob("part-*.jsonl")
+    assert json.loads(shard.read_text())["messages"][0]["content"] == "the text of one"
+
+
+def test_other_peoples_rows_are_imported_by_a_mapping(shell: Shell, tmp_path: Path) -> None:
+    shell.ok("account", "put", "ana", "--plan", "vibe=free")
+    path = tmp_path / "theirs.jsonl"
+    path.write_text(
+        json.dumps({"user": "ana", "messages": [{"role": "user", "content": "hi"}]}) + "\n"
+    )
+    mapped = ("--map", "account=user", "--set", "product=vibe")
+    assert shell.json("import", str(path), *mapped)["accepted"] == 1
+
+
+def test_rejected_lines_of_an_import_are_named(shell: Shell) -> None:
+    shell.ok("account", "put", "ana", "--plan", "vibe=free")
+    out = shell.ok("import", shell.rows(chat("one", "ana"), chat("two", "nobody")))
+    assert "1 accepted" in out
+    assert "line 2" in out
+
+
+def test_policy_commands(shell: Shell, tmp_path: Path) -> None:
+    before = shell.json("policy", "show")
+    assert not shell.home.exists()
+    assert [product["id"] for product in before["products"]] == ["vibe", "studio"]
+    assert "Allow your interactions to be used to train our models" in shell.ok("policy", "show")
+    shell.ok("account", "put", "ana", "--plan", "vibe=free")
+    assert shell.json("policy", "show") == before
+    shipped = Path(__file__).parents[2] / "src/withhold/policies/default.toml"
+    assert shell.json("policy", "check", str(shipped))["valid"] is True
+    assert shell.json("policy", "adopt", str(shipped)) == {"adopted": False, "position": None}
+    changed = tmp_path / "policy.toml"
+    changed.write_text(shipped.read_text().replace('version = "', 'version = "next-', 1))
+    assert shell.json("policy", "adopt", str(changed))["adopted"] is True
+    changed.write_text("version = \n")
+    refused = shell.run("policy", "check", str(changed))
+    assert (refused.code, refused.out) == (2, "")
+    assert "line 1" in refused.err
+
+
+def test_a_token_is_shown_once(shell: Shell) -> None:
+    made = shell.json("token", "create", "--scope", "capture,preferences")
+    assert made["scopes"] == ["capture", "preferences"]
+    assert made["token"].startswith("wh_")
+    everything = b"".join(p.read_bytes() for p in shell.home.rglob("*") if p.is_file())
+    assert made["token"].encode() not in everything
+    assert shell.run("token", "create", "--scope", "root").code == 2
+
+
+def test_receipts_are_verified(shell: Shell, tmp_path: Path) -> None:
+    from withhold import app  # noqa: PLC0415 (only this test looks behind the commands)
+    from withhold.services import receipts  # noqa: PLC0415
+
+    shell.ok("account", "put", "ana", "--plan", "vibe=free")
+    off = shell.json("opt-out", "ana", "--product", "vibe")
+    with app.open_ports(shell.home) as ports:
+        receipt = receipts.receipt(ports, str(off["position"]))
+    path = tmp_path / "receipt.json"
+    path.write_text(json.dumps(receipt))
+    assert shell.json("verify", str(path))["position"] == off["position"]
+    path.write_text(json.dumps({**receipt, "position": off["position"] - 1}))
+    assert shell.run("verify", str(path)).code == 2
+    path.write_text("not a receipt")
+    assert "expected a receipt" in shell.run("verify", str(path)).err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("opt-out", "nobody"), "no account 'nobody'"),
+        (("opt-out", "nobody", "--product", "tango"), "tango"),
+        (("where", "nobody"), "no such account"),
+        (("explain", "nothing"), "no interaction"),
+        (("show", "chat@9"), "chat@9"),
+        (("show", "chat"), "name@version"),
+        (("build", "Chat", "--product", "vibe"), "Chat"),
+        (("build", "chat", "--product", "tango"), "tango"),
+        (("build", "chat"), "--product"),
+        (("export", "chat@1", "out", "--format", "csv"), "csv"),
+        (("import", "absent.jsonl"), "absent.jsonl"),
+        (("account", "put", "x", "--plan", "free"), "name=value"),
+        (("account", "put", "x", "--organization", "lab=owner"), "owner"),
+        (("delete", "interaction", "nothing"), "no such interaction"),
+        (("verify", "absent.json"), "absent.json"),
+        (("bench", "nothing"), "nothing"),
+        (("nothing",), "nothing"),
+        (("serve", "--listen", "here"), "host:port"),
+    ],
+)
+def test_errors_are_one_line_on_stderr_and_exit_code_2(
+    shell: Shell, words: tuple[str, ...], said: str
+) -> None:
+    shell.ok("account", "put", "ana", "--plan", "vibe=free")
+    done = shell.run(*words)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("withhold: ")
+    assert done.err.count("\n") == 1
+    assert said in done.err
+
+
+def test_without_an_installation_reading_says_how_to_make_one(shell: Shell) -> None:
+    done = shell.run("status", "ana")
+    assert done.code == 2
+    assert "withhold up" in done.err
+    assert not shell.home.exists()
+
+
+def test_no_id_can_move_a_cursor(shell: Shell) -> None:
+    shell.ok("account", "put", "ana", "--plan", "vibe=free")
+    shell.ok("import", shell.rows(chat("\x1b[2Jgone", "ana")))
+    out = shell.ok("explain", "\x1b[2Jgone")
+    assert "\x1b" not in out
+    assert "\\x1b[2Jgone" in out
