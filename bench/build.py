@@ -101,7 +101,9 @@ def _decision(ports: Ports, folder: Path) -> Figures:
 
     def read(file: LakeFile) -> int:
         with pq.ParquetFile(
-            ports.lake.path(file), memory_map=True, page_checksum_verification=True  # type: ignore[attr-defined]
+            ports.lake.path(file),
+            memory_map=True,
+            page_checksum_verification=True,  # type: ignore[attr-defined]
         ) as opened:
             return int(opened.read(["position", "party_set"], use_threads=False).num_rows)
 
@@ -120,7 +122,9 @@ def _decision(ports: Ports, folder: Path) -> Figures:
     def forgotten() -> float:
         """Give every vector up, so that each is written anew."""
         head = ports.ledger.head()
-        ports.files.apply(ports.files.cursor(), head, {f.no: None for f in files}, last=files[-1].no)
+        ports.files.apply(
+            ports.files.cursor(), head, {f.no: None for f in files}, last=files[-1].no
+        )
         return _seconds(committing)
 
     reading()
@@ -149,7 +153,8 @@ def _copies(ports: Ports, paths: list[Path], folder: Path) -> dict[str, float]:
     target = folder / "copy.parquet"
 
     def by_arrow() -> None:
-        with pq.ParquetWriter(target, pq.read_schema(paths[0]), compression="zstd", compression_level=1) as out:
+        schema = pq.read_schema(paths[0])
+        with pq.ParquetWriter(target, schema, compression="zstd", compression_level=1) as out:
             for file in ports.files.files():
                 vector = ports.files.vectors([file.no])[file.no]
                 keep = np.ones(file.rows, dtype=np.bool_)
@@ -204,7 +209,12 @@ def _joins(rows: int, folder: Path) -> Figures:
     def sql(query: str) -> Callable[[], NDArray[np.int64]]:
         return lambda: connection.execute(query.format(rows=source)).fetchnumpy()["row"]
 
-    routes = {"withhold": ours, "hash_join": sql(HASH_JOIN), "as_of": sql(AS_OF), "naive": sql(NAIVE)}
+    routes = {
+        "withhold": ours,
+        "hash_join": sql(HASH_JOIN),
+        "as_of": sql(AS_OF),
+        "naive": sql(NAIVE),
+    }
     found: Figures = {}
     digests: dict[str, str] = {}
     for name, route in routes.items():
@@ -273,9 +283,11 @@ def _print(figures: Figures, rows: int) -> None:
     of = {key: value for key, value in figures.items() if isinstance(value, float)}
     for key in [k for k in of if k.startswith("build_") and k != "build_growth"]:
         name = f"a build over an unchanged lake, {int(key[6:]):,} rows"
-        line(name, of[key], "the smallest lake", of[key] / of[f"build_{rows // 10}"], f"<= {FLAT_TARGET}")
-    copy = f"{figures['fastest_copy']} copy {min(v for k, v in of.items() if k.startswith('copy_') and k != 'copy_ratio'):.2f} s"
-    line("every row decided, vectors committed", of["decide_and_commit"], copy, of["copy_ratio"], f">= {COPY_TARGET}")
+        growth = of[key] / of[f"build_{rows // 10}"]
+        line(name, of[key], "the smallest lake", growth, f"<= {FLAT_TARGET}")
+    copy = f"{figures['fastest_copy']} copy {of['copy_' + str(figures['fastest_copy'])]:.2f} s"
+    committed = "every row decided, vectors committed"
+    line(committed, of["decide_and_commit"], copy, of["copy_ratio"], f">= {COPY_TARGET}")
     read = f"reading two columns {of['read_two_columns'] * 1000:.1f} ms"
     line("every row decided", of["decide"], read, of["read_ratio"], f">= {READ_TARGET}")
     line("one party a row", of["join_withhold"], "DuckDB hash join", of["hash_join_ratio"], ">= 1")

@@ -203,7 +203,8 @@ def _write(
     with FileWriter(folder, VIBE, file.first) as writer:
         step = 16_384
         for at in range(0, file.rows, step):
-            writer.add(_columns(texts, file.first + at, positions[at : at + step], numbers[inverse[at : at + step]]))
+            part = slice(at, at + step)
+            writer.add(_columns(texts, file.first + at, positions[part], numbers[inverse[part]]))
         written = writer.finish(PartySets(offsets, parties.reshape(-1)))
     lake.holds(written, [PartyNo(DEFAULT)])  # makes the side index
     return written

@@ -115,7 +115,9 @@ class World:
             if bits is None:
                 continue
             out = set(withheld(bits) or ())
-            ids = [i for b in self.ports.lake.batches(file, ["id"], 64) for i in b["id"].to_pylist()]
+            ids = [
+                i for b in self.ports.lake.batches(file, ["id"], 64) for i in b["id"].to_pylist()
+            ]
             found += [i for row, i in enumerate(ids) if row not in out]
         return found
 

@@ -64,7 +64,9 @@ def test_the_index_of_another_file_is_not_used(folder: Path, file: LakeFile) -> 
     assert touched(folder, file) == {"account_opted_out": {0, 4}}
 
 
-def test_an_index_is_not_rebuilt_from_a_file_with_another_hash(folder: Path, file: LakeFile) -> None:
+def test_an_index_is_not_rebuilt_from_a_file_with_another_hash(
+    folder: Path, file: LakeFile
+) -> None:
     path = ParquetLake(folder).path(file)
     path.write_bytes(path.read_bytes()[:-1] + b"2")
     index_of(folder, file).unlink()
@@ -121,9 +123,7 @@ def test_the_file_alone_carries_its_party_sets(folder: Path, file: LakeFile) -> 
     parquet = pq.ParquetFile(ParquetLake(folder).path(file))
     sets = PartySets.load(parquet.metadata.metadata[PARTY_SETS_KEY])
     numbers = parquet.read(columns=["party_set"])["party_set"].to_pylist()
-    found = [
-        sorted(sets.parties[sets.offsets[n] : sets.offsets[n + 1]].tolist()) for n in numbers
-    ]
+    found = [sorted(sets.parties[sets.offsets[n] : sets.offsets[n + 1]].tolist()) for n in numbers]
     assert found == [sorted(parties) for _, parties in ROWS]
     parquet.close()
 
@@ -132,9 +132,7 @@ def test_large_files_hold_row_groups_that_do_not_depend_on_batches(folder: Path)
     rows = [(i % 7, [i % 11, 20 + i % 3]) for i in range(40_000)]
     lake = ParquetLake(folder)
     whole = lake.write([batch(0, rows)])
-    parts = lake.write(
-        batch(at, rows[at : at + 900]) for at in range(0, len(rows), 900)
-    )
+    parts = lake.write(batch(at, rows[at : at + 900]) for at in range(0, len(rows), 900))
     assert whole.sha256 == parts.sha256
     assert [b.num_rows for b in lake.batches(whole, ["id"], 15_000)] == [15_000, 15_000, 10_000]
     assert not list(folder.glob(".writing-*"))

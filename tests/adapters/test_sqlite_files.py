@@ -92,7 +92,9 @@ def test_folding_changes_nothing_that_can_be_seen(path: Path) -> None:
     control.close()
 
 
-row_sets = st.dictionaries(st.sampled_from(list(Reason)), st.sets(st.integers(0, 70_000)).map(BitMap))
+row_sets = st.dictionaries(
+    st.sampled_from(list(Reason)), st.sets(st.integers(0, 70_000)).map(BitMap)
+)
 
 
 @given(row_sets)
@@ -101,9 +103,7 @@ def test_bits_come_back_as_they_were(bits: dict[Reason, BitMap]) -> None:
 
 
 @given(row_sets, st.integers(0, 200), st.binary(max_size=3))
-def test_no_other_length_of_bits_is_read(
-    bits: dict[Reason, BitMap], cut: int, more: bytes
-) -> None:
+def test_no_other_length_of_bits_is_read(bits: dict[Reason, BitMap], cut: int, more: bytes) -> None:
     whole = codec.pack(bits)
     for other in (whole[:cut], whole + more):
         if other != whole:

@@ -56,9 +56,13 @@ def test_files_end_at_a_fixed_number_of_rows(opened: World) -> None:
     ]
 
 
-def test_a_file_of_long_rows_ends_at_its_characters_and_holds_at_least_one_row(opened: World) -> None:
+def test_a_file_of_long_rows_ends_at_its_characters_and_holds_at_least_one_row(
+    opened: World,
+) -> None:
     half = sealing.FILE_CHARACTERS // 2 + 1
-    long = [replace(batch(i, [(1, [0])]), contents=[["x" * half]], roles=[["user"]]) for i in range(3)]
+    long = [
+        replace(batch(i, [(1, [0])]), contents=[["x" * half]], roles=[["user"]]) for i in range(3)
+    ]
     with opened.ports.intake.transaction() as intake:
         for one in long:
             intake.store(one)
@@ -123,12 +127,12 @@ def test_an_opt_out_not_yet_applied_reaches_the_file_after_it_was_registered(ope
 def test_sealers_at_once_seal_every_row_once(opened: World) -> None:
     for _ in range(20):
         opened.store(*[(1, [i % 8]) for i in range(50)])
-    failed: list[BaseException] = []
+    failed: list[Exception] = []
 
     def run() -> None:
         try:
             sealing.seal(opened.ports)
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 -- shown by the assertion
             failed.append(error)
 
     threads = [threading.Thread(target=run) for _ in range(4)]

@@ -103,9 +103,7 @@ def _same(vector: ConsentVector, decided: Bits) -> bool:
     return True
 
 
-def _check_dataset(
-    ports: Ports, dataset: Dataset, files: dict[FileNo, LakeFile]
-) -> Iterator[str]:
+def _check_dataset(ports: Ports, dataset: Dataset, files: dict[FileNo, LakeFile]) -> Iterator[str]:
     record = ports.ledger.record(dataset.position)
     stated = json.loads(record.event).get("manifest") if record is not None else None
     if stated != dataset.manifest.sha256():
@@ -113,10 +111,7 @@ def _check_dataset(
         return
     table = ports.ledger.standings_at(dataset.position)
     try:
-        admitted = sum(
-            _admitted(ports, files[file.no], table)
-            for file in dataset.manifest.files
-        )
+        admitted = sum(_admitted(ports, files[file.no], table) for file in dataset.manifest.files)
     except KeyError:
         yield f"{dataset.ref}: a file of its manifest is not registered"
         return

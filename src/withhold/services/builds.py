@@ -139,9 +139,7 @@ def _count(
             withheld[reason] = withheld.get(reason, 0) + rows
         admitted += file.rows - sum(found.values())
         if vector is not None:
-            read.append(
-                ManifestFile(file.no, file.sha256, file.size_bytes, file.rows, file.rows)
-            )
+            read.append(ManifestFile(file.no, file.sha256, file.size_bytes, file.rows, file.rows))
     ordered = {reason: withheld[reason] for reason in Reason if reason in withheld}
     return tuple(read), admitted, ordered
 
@@ -156,9 +154,7 @@ def _concerns(ports: Ports, files: Sequence[LakeFile], withdrawal: Withdrawal) -
     return bool(withdrawals.rows_by_file(files, [withdrawal]))
 
 
-def _commit(
-    ports: Ports, manifest: Manifest, concerns: Callable[[Withdrawal], bool]
-) -> Dataset:
+def _commit(ports: Ports, manifest: Manifest, concerns: Callable[[Withdrawal], bool]) -> Dataset:
     recorded_at = ports.clock.now_ms()
     try:
         return ports.datasets.commit(manifest, concerns, recorded_at)

@@ -16,7 +16,6 @@ from withhold.domain.datasets import Dataset, DatasetRef
 from withhold.domain.directory import Directory, Subject, SubjectKind
 from withhold.domain.interactions import IdState
 from withhold.domain.names import AccountId, FileNo, Ordinal, PartyNo, Position, ProductId
-
 from withhold.domain.standing import Standing, admits
 from withhold.domain.vectors import ConsentVector, RowSet, counts, withheld
 from withhold.errors import UnknownAccount, UnknownDataset, UnknownRow
@@ -134,7 +133,9 @@ def where(ports: Ports, account: AccountId) -> tuple[DatasetRows, ...]:
     return tuple(found)
 
 
-def _withdrawn_since(ports: Ports, no: FileNo, commit: Position) -> Iterator[tuple[Position, RowSet]]:
+def _withdrawn_since(
+    ports: Ports, no: FileNo, commit: Position
+) -> Iterator[tuple[Position, RowSet]]:
     """Yield the rows that were first withheld after a commit, with the position it was known at."""
     before: RowSet | None = None
     for grown in ports.files.growth(no):
@@ -204,7 +205,16 @@ def _explained(ports: Ports, product: ProductId, row_id: str, known: KnownId) ->
     datasets = _yielding(ports, file) if isinstance(verdict, Admitted) else ()
     state = "deleted" if known.state is IdState.DELETED else "sealed"
     return Explanation(
-        row_id, product, state, verdict, found.position, table.position, views, file.sha256, row, datasets
+        row_id,
+        product,
+        state,
+        verdict,
+        found.position,
+        table.position,
+        views,
+        file.sha256,
+        row,
+        datasets,
     )
 
 
@@ -263,9 +273,7 @@ def _party_views(
     for party in parties:
         standing, kind = table.standing(party), table.kind(party)
         holder = holders.get(party, kind.name.lower().replace("_", " "))
-        yield PartyView(
-            party, holder, REASON_OF_KIND[kind], standing, admits(standing, position)
-        )
+        yield PartyView(party, holder, REASON_OF_KIND[kind], standing, admits(standing, position))
 
 
 def _holders(directory: Directory, known: KnownId) -> dict[PartyNo, str]:

@@ -57,7 +57,8 @@ def _added(
     deleted = rows_by_file(files, withdrawn.deleted)
     added: dict[FileNo, Bits | None] = {}
     touched = ports.engine.map(task, files) if len(withdrawn.parties) else ({} for _ in files)
-    for file, bits in zip(files, touched, strict=True):
+    for file, found in zip(files, touched, strict=True):
+        bits = found
         if bits is not None and file.no in deleted:
             bits = {**bits, Reason.DELETED: ports.lake.row_set(deleted[file.no])}
         if bits is None or bits:
@@ -65,9 +66,7 @@ def _added(
     return added
 
 
-def rows_by_file(
-    files: Sequence[LakeFile], deleted: Sequence[Deleted]
-) -> dict[FileNo, list[int]]:
+def rows_by_file(files: Sequence[LakeFile], deleted: Sequence[Deleted]) -> dict[FileNo, list[int]]:
     """Return, per file, the row numbers of deleted rows; rows still in the log are in none."""
     if not deleted:
         return {}

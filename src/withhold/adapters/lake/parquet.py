@@ -131,11 +131,15 @@ class ParquetLake:
         self, file: LakeFile, columns: Sequence[str], batch_rows: int
     ) -> Iterator[pa.RecordBatch]:
         """Yield the file's rows in order; every batch but the last has ``batch_rows`` rows."""
-        with _reading(file), pq.ParquetFile(self.path(file), page_checksum_verification=True) as opened:
+        with (
+            _reading(file),
+            pq.ParquetFile(self.path(file), page_checksum_verification=True) as opened,
+        ):
             waiting: list[pa.RecordBatch] = []
             rows = 0
             for group in range(opened.num_row_groups):
-                for batch in opened.read_row_group(group, columns=list(columns)).to_batches():
+                for read in opened.read_row_group(group, columns=list(columns)).to_batches():
+                    batch = read
                     while rows + batch.num_rows >= batch_rows:
                         wanted = batch_rows - rows
                         yield _joined([*waiting, batch.slice(0, wanted)])
@@ -152,7 +156,10 @@ class ParquetLake:
 
     def _slice(self, file: LakeFile, columns: list[str], row: int) -> Iterator[pa.RecordBatch]:
         """Yield the one row asked for, reading only its row group."""
-        with _reading(file), pq.ParquetFile(self.path(file), page_checksum_verification=True) as opened:
+        with (
+            _reading(file),
+            pq.ParquetFile(self.path(file), page_checksum_verification=True) as opened,
+        ):
             for group in range(opened.num_row_groups):
                 rows = opened.metadata.row_group(group).num_rows
                 if row < rows:
@@ -161,13 +168,14 @@ class ParquetLake:
                     return
                 row -= rows
 
-    def _parties(
-        self, file: LakeFile
-    ) -> tuple[NDArray[np.uint64], NDArray[np.uint32], PartySets]:
+    def _parties(self, file: LakeFile) -> tuple[NDArray[np.uint64], NDArray[np.uint32], PartySets]:
         """Read position and party set of every row, and the sets, from the file itself."""
-        with _reading(file), pq.ParquetFile(
-            self.path(file), memory_map=True, page_checksum_verification=True
-        ) as opened:
+        with (
+            _reading(file),
+            pq.ParquetFile(
+                self.path(file), memory_map=True, page_checksum_verification=True
+            ) as opened,
+        ):
             value = (opened.metadata.metadata or {}).get(PARTY_SETS_KEY)
             if value is None or opened.metadata.num_rows != file.rows:
                 raise VerificationError(f"lake file {file.sha256}: it is not the file registered")

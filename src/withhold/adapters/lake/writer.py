@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -60,7 +61,7 @@ class FileWriter:
         self._pending_rows = 0
         self._rows = 0
 
-    def __enter__(self) -> FileWriter:
+    def __enter__(self) -> Self:
         """Begin."""
         return self
 

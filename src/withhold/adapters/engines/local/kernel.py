@@ -87,14 +87,30 @@ def decide(
         return bits
     sets = np.repeat(np.arange(len(sizes), dtype=np.uint32), sizes)[against]
     since, kinds = since[against], kinds_of(parties[against], table)
-    rows = np.flatnonzero(need(len(sizes), sets, since)[set_nos] > positions)
-    row_sets, row_positions = set_nos[rows], positions[rows]
+    rows, row_sets = _rows_of(sets, set_nos, len(sizes))
+    row_positions = positions[rows]
+    is_withheld = need(len(sizes), sets, since)[row_sets] > row_positions
+    rows, row_sets, row_positions = (
+        rows[is_withheld],
+        row_sets[is_withheld],
+        row_positions[is_withheld],
+    )
     for kind, reason in REASON_OF_KIND.items():
         mine = kinds == kind
         if mine.any():
             of_kind = need(len(sizes), sets[mine], since[mine])[row_sets]
             _put(bits, reason, rows[of_kind > row_positions])
     return bits
+
+
+def _rows_of(
+    sets: NDArray[np.uint32], set_nos: NDArray[np.uint32], count: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+    """Return the rows of these sets, and the set of each: few of many, so one byte a set is looked at."""
+    is_against = np.zeros(count, dtype=np.bool_)
+    is_against[sets] = True
+    rows = np.flatnonzero(np.take(is_against, set_nos))
+    return rows, set_nos[rows]
 
 
 def need(sets: int, of: NDArray[np.uint32], since: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -113,7 +129,7 @@ def need(sets: int, of: NDArray[np.uint32], since: NDArray[np.uint64]) -> NDArra
 def slices(
     offsets: NDArray[np.uint32], values: NDArray[np.uint32], which: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Return ``values[offsets[i]:offsets[i + 1]]`` for every i of ``which``, end to end, and their sizes."""
+    """Return ``values[offsets[i]:offsets[i + 1]]`` for every i of ``which``, end to end, and the sizes."""
     starts = offsets[which].astype(np.int64)
     sizes = offsets[which + 1].astype(np.int64) - starts
     before = np.cumsum(sizes) - sizes

@@ -246,7 +246,7 @@ def _write(
     chain = codec.chained(loaded.chain, to, added)
     applied, growths = max(loaded.applied, to), loaded.growths + 1
     digest = codec.vector_digest(no, applied, growths, chain)
-    connection.execute("INSERT INTO growth(file, position, added) VALUES (?, ?, ?)", (no, to, added))
     connection.execute(
-        "REPLACE INTO vectors VALUES (?, ?, ?, ?)", (no, applied, growths, digest)
+        "INSERT INTO growth(file, position, added) VALUES (?, ?, ?)", (no, to, added)
     )
+    connection.execute("REPLACE INTO vectors VALUES (?, ?, ?, ?)", (no, applied, growths, digest))
