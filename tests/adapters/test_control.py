@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -11,16 +14,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from withhold.adapters.store.sqlite.codec import encode_body
+from tests.fakes.ledger import POLICY, ports_over
+from withhold.adapters.clock import SystemClock
+from withhold.adapters.store.sqlite.codec import encode_body, encode_subject
 from withhold.adapters.store.sqlite.control import Control, connect
+from withhold.adapters.store.sqlite.credentials import SqliteCredentials
 from withhold.adapters.store.sqlite.keys import BLOCK, SubjectKeys
 from withhold.adapters.store.sqlite.ledger import SqliteLedger
+from withhold.domain.directory import SubjectKind
 from withhold.domain.ledger import Event, EventKind, Json, canonical
-from withhold.domain.names import ProductId, SubjectNo
-from withhold.domain.parties import PartyKind
-from withhold.domain.standing import Becomes, Effect
+from withhold.domain.names import AccountId, Position, ProductId, SubjectNo
+from withhold.domain.standing import NEVER_OUT
 from withhold.errors import LockedByPlan, StateUnknown, StorageError, VerificationError
-from withhold.ports import Transaction
+from withhold.ports import Credential
+from withhold.services import directory, policies, preferences
+from withhold.services.directory import AccountRequest
+from withhold.services.preferences import PreferenceRequest
 
 TEXT = st.characters(codec="utf-8")
 
@@ -142,6 +151,35 @@ def test_an_interrupt_of_the_leader_is_told_to_those_it_ran(control: Control) ->
     assert notes(control) == ["after"]
 
 
+def test_a_waiting_writer_that_is_interrupted_leaves_the_others_a_leader(control: Control) -> None:
+    first_runs, may_end = threading.Event(), threading.Event()
+
+    def slow(_: apsw.Connection) -> None:
+        first_runs.set()
+        may_end.wait(10)
+
+    def interrupt(_: int, __: object) -> None:
+        raise KeyboardInterrupt
+
+    leader = threading.Thread(target=control.run, args=(slow,))
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        leader.start()
+        assert first_runs.wait(10)
+        main = threading.main_thread().ident
+        assert main is not None
+        waker = threading.Timer(0.2, signal.pthread_kill, (main, signal.SIGUSR1))
+        waker.start()
+        with pytest.raises(KeyboardInterrupt):
+            control.run(note("given up"))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        may_end.set()
+    leader.join()
+    control.run(note("next"))
+    assert notes(control) == ["next"]
+
+
 def test_a_snapshot_stands_still_while_others_write(control: Control) -> None:
     with control.read() as connection:
         assert connection.execute("SELECT count(*) FROM notes").get == 0
@@ -238,42 +276,116 @@ def test_bodies_are_written_in_the_canonical_form(body: dict[str, Json]) -> None
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return a home with one policy entry and nothing else open."""
-    control, keys = Control(tmp_path / "control.db"), SubjectKeys(tmp_path / "keys.db")
-
-    def change(transaction: Transaction) -> None:
-        party = transaction.new_party(PartyKind.PLAN_DEFAULT, ProductId("vibe"), None)
-        for _ in range(3):
-            effects = (Effect(party, Becomes.OUT),)
-            transaction.add(Event(EventKind.POLICY_ADOPTED, None, {"a": 1}, 5, effects))
-
-    SqliteLedger(control, keys).append(change)
-    control.close()
-    keys.close()
+    """Return a home with a policy, an account that opted out, and nothing open."""
+    with opened(tmp_path) as ledger:
+        ports = ports_over(ledger)
+        policies.adopt(ports, POLICY)
+        directory.put_account(ports, AccountRequest(AccountId("ana")))
+        off = PreferenceRequest(SubjectKind.ACCOUNT, "ana", ProductId("vibe"), allowed=False)
+        preferences.set_preference(ports, off)
+        assert ledger.verify() == 3
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    ("tampering", "position"),
-    [
-        ("UPDATE entries SET effects = x'0000000001' WHERE position = 2", 2),
-        ("UPDATE entries SET effects = NULL WHERE position = 2", 2),
-        ("UPDATE entries SET body = CAST(replace(body, '1', '2') AS BLOB) WHERE position = 3", 3),
-        ("UPDATE entries SET kind = 3 WHERE position = 1", 1),
-        ("UPDATE entries SET chain = zeroblob(32) WHERE position = 2", 2),
-        ("UPDATE entries SET entry = zeroblob(59) WHERE position = 2", 2),
-        ("DELETE FROM entries WHERE position = 2", 2),
-        ("INSERT INTO deleted_rows VALUES (3, 'vibe', 1)", 3),
-    ],
-)
-def test_tampering_is_found_and_its_position_named(
-    folder: Path, tampering: str, position: int
-) -> None:
-    connection = connect(folder / "control.db")
-    connection.execute(tampering)
-    connection.close()
+@contextmanager
+def opened(folder: Path) -> Iterator[SqliteLedger]:
     control, keys = Control(folder / "control.db"), SubjectKeys(folder / "keys.db")
-    with pytest.raises(VerificationError, match=f"entry {position}"):
-        SqliteLedger(control, keys).verify()
+    yield SqliteLedger(control, keys)
     control.close()
     keys.close()
+
+
+def tamper(folder: Path, name: str, statement: str) -> None:
+    connection = connect(folder / name)
+    connection.execute(statement)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("tampering", "told"),
+    [
+        ("UPDATE entries SET effects = x'0000000001' WHERE position = 3", "entry 3: its effects"),
+        ("UPDATE entries SET effects = NULL WHERE position = 2", "entry 2: its effects"),
+        ("UPDATE entries SET body = CAST(body || ' ' AS BLOB) WHERE position = 1", "entry 1"),
+        ("UPDATE entries SET body = zeroblob(99) WHERE position = 3", "entry 3: its sealed body"),
+        ("UPDATE entries SET body = x'00' WHERE position = 3", "entry 3: its sealed body"),
+        ("UPDATE entries SET kind = 3 WHERE position = 1", "entry 1: its kind"),
+        ("UPDATE entries SET previous = 1 WHERE position = 3", "entry 3"),
+        ("UPDATE entries SET subject = NULL WHERE position = 3", "entry 3"),
+        ("UPDATE entries SET chain = zeroblob(32) WHERE position = 2", "entry 2"),
+        ("UPDATE entries SET entry = zeroblob(59) WHERE position = 2", "entry 2"),
+        ("DELETE FROM entries WHERE position = 2", "entry 2 is missing"),
+        ("DELETE FROM entries WHERE position = 3", "newest entry"),
+        ("DELETE FROM subjects", "missing"),
+        ("INSERT INTO deleted_rows VALUES (3, 'vibe', 1)", "entry 3: its deleted rows"),
+        ("UPDATE plan_parties SET lock_on_since = 0 WHERE plan = 'teams'", "plan teams"),
+    ],
+)
+def test_tampering_is_found_and_its_place_named(folder: Path, tampering: str, told: str) -> None:
+    tamper(folder, "control.db", tampering)
+    with opened(folder) as ledger, pytest.raises(VerificationError, match=told):
+        ledger.verify()
+
+
+def test_a_record_that_says_more_than_the_entries_is_found(folder: Path) -> None:
+    with opened(folder) as ledger, ledger.directory() as snapshot:
+        ana = snapshot.find(SubjectKind.ACCOUNT, "ana")
+    assert ana is not None
+    holdings = {
+        product: replace(h, on_since=NEVER_OUT, choice=None) for product, h in ana.holdings.items()
+    }
+    connection = connect(folder / "control.db")
+    record = encode_subject(replace(ana, holdings=holdings))
+    connection.execute("UPDATE subjects SET record = ?", (record,))
+    connection.close()
+    with opened(folder) as ledger, pytest.raises(VerificationError, match="subject 1: a standing"):
+        ledger.verify()
+
+
+def test_without_its_key_an_entry_opens_for_nobody(folder: Path) -> None:
+    tamper(folder, "keys.db", "DELETE FROM keys")
+    with opened(folder) as ledger:
+        with pytest.raises(VerificationError, match="gone"):
+            ledger.record(Position(3))
+        with pytest.raises(VerificationError, match="gone"):
+            ledger.verify()
+        on = PreferenceRequest(SubjectKind.ACCOUNT, "ana", ProductId("vibe"), allowed=True)
+        with pytest.raises(StorageError, match="no key"):
+            preferences.set_preference(ports_over(ledger), on)
+        assert ledger.head() == 3
+
+
+def test_an_entry_without_its_subjects_record_is_refused(folder: Path) -> None:
+    with opened(folder) as ledger:
+        with ledger.directory() as snapshot:
+            ana = snapshot.subject(SubjectNo(1))
+        at = Position(4)
+        for record, told in (
+            (None, "without its subject's record"),
+            (ana, "without its subject's record"),
+            (replace(ana, last=at, sequence=9), "without gaps"),
+        ):
+            event = Event(EventKind.OPTED_IN, ana.no, {}, 1, (), record)
+            with pytest.raises(StorageError, match=told):
+                ledger.append(lambda t, event=event: t.add(event))
+        with pytest.raises(StorageError, match="not in the directory"):
+            ledger.append(lambda t: t.subject(SubjectNo(77)))
+        told = pytest.raises(StorageError, match="not in the directory")
+        with ledger.directory() as snapshot, told:
+            snapshot.subject(SubjectNo(77))
+
+
+def test_credentials_are_found_by_hash_alone(tmp_path: Path) -> None:
+    control = Control(tmp_path / "control.db")
+    credentials = SqliteCredentials(control)
+    kept = Credential("ci", frozenset({"build", "audit"}))
+    credentials.add(b"h" * 32, kept)
+    credentials.add(b"i" * 32, Credential("none", frozenset()))
+    assert credentials.find(b"h" * 32) == kept
+    assert credentials.find(b"i" * 32) == Credential("none", frozenset())
+    assert credentials.find(b"x" * 32) is None
+    control.close()
+
+
+def test_the_clock_shows_milliseconds() -> None:
+    assert SystemClock().now_ms() > 1_600_000_000_000

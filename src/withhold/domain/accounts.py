@@ -88,14 +88,10 @@ def opened(opening: Opening, at: At) -> Change:
 
 
 def _first_holding(party: PartyNo, opens: Opens, at: At) -> Holding:
-    match opens:
-        case Opens.ON:
-            return Holding(party, NEVER_OUT, None, OPEN, at.position, at.recorded_at)
-        case Opens.ON_FROM_NOW:
-            since = Standing(at.position)
-            return Holding(party, since, None, OPEN, at.position, at.recorded_at)
-        case Opens.OUT:
-            return Holding(party, OUT, Choice.OUT, at.position, at.position, at.recorded_at)
+    if opens is Opens.OUT:
+        return Holding(party, OUT, Choice.OUT, at.position, at.position, at.recorded_at)
+    since = NEVER_OUT if opens is Opens.ON else Standing(at.position)
+    return Holding(party, since, None, OPEN, at.position, at.recorded_at)
 
 
 def moved(

@@ -95,7 +95,8 @@ def _contexts(
                 "name one of its own or leave it out"
             )
         moved = any(m.until != OPEN or m.since > stamp for m in counted)
-        if not moved:
+        # a label naming an organisation it had left by then is stale: what it had instead counts too
+        if not moved and organization in {m.organization for m in counted}:
             yield directory.subject(organization)
             return
         yield directory.subject(organization)

@@ -41,13 +41,9 @@ class Effect:
 
     def standing(self, position: Position) -> Standing:
         """Return the standing that this effect leaves when its entry stands at ``position``."""
-        match self.becomes:
-            case Becomes.NEVER_OUT:
-                return NEVER_OUT
-            case Becomes.ON:
-                return Standing(position)
-            case Becomes.OUT:
-                return OUT
+        if self.becomes is Becomes.NEVER_OUT:
+            return NEVER_OUT
+        return Standing(position) if self.becomes is Becomes.ON else OUT
 
 
 def admits(standing: Standing, row_position: Position) -> bool:
