@@ -39,7 +39,8 @@ def bitmap(rows: NDArray[np.uint32]) -> BitMap:
 def since_of(parties: NDArray[np.uint32], table: ConsentTable) -> NDArray[np.uint64]:
     """Return ``on_since`` of parties[E]; OUT for one that is out or unknown."""
     if not len(parties) or int(parties.max()) < len(table.values):
-        return table.values[parties] - np.uint64(1)
+        # `take` is twice as fast here as indexing with 32-bit numbers.
+        return np.take(table.values, parties) - np.uint64(1)
     since = np.full(len(parties), OUT, dtype=np.uint64)
     known = parties < len(table.values)
     since[known] = table.values[parties[known]] - np.uint64(1)
@@ -85,7 +86,7 @@ def decide(
     against = np.flatnonzero(since > positions.min())
     if not len(against):
         return bits
-    sets = np.repeat(np.arange(len(sizes), dtype=np.uint32), sizes)[against]
+    sets = (np.searchsorted(offsets, against, side="right") - 1).astype(np.uint32)
     since, kinds = since[against], kinds_of(parties[against], table)
     rows, row_sets = _rows_of(sets, set_nos, len(sizes))
     row_positions = positions[rows]
