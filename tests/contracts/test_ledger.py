@@ -298,6 +298,27 @@ def test_a_second_process_sees_the_write_at_once(tmp_path: Path) -> None:
         assert one.verify() == other.verify() == 5
 
 
+def test_a_policy_that_was_undone_is_forgotten(ledger: Ledger) -> None:
+    other = POLICY.replace('version = "', 'version = "other-', 1)
+
+    def adopt_text(transaction: Transaction, text: str) -> str:
+        transaction.add(Event(EventKind.POLICY_ADOPTED, None, {"text": text}, 1))
+        transaction.adopted(text)
+        return transaction.policy.version
+
+    def undone(transaction: Transaction) -> None:
+        assert adopt_text(transaction, other).startswith("other-")
+        raise LockedByPlan("no")
+
+    with pytest.raises(LockedByPlan):
+        ledger.append(undone)
+    version = ledger.append(lambda t: adopt_text(t, POLICY))
+    assert not version.startswith("other-")
+    with ledger.directory() as directory:
+        assert directory.policy.version == version
+    assert ledger.append(lambda t: t.policy.version) == version
+
+
 def test_everything_confirmed_is_there_after_opening_again(tmp_path: Path) -> None:
     home = SqliteHome(tmp_path)
     with home.open() as ledger:

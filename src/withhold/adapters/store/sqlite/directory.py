@@ -63,10 +63,14 @@ def read_plans(connection: apsw.Connection) -> Plans:
 
 
 class Policies:
-    """Parsed policies by the position that adopted them: neither text nor parties change between."""
+    """The newest policy, parsed, by the chain value of the entry that adopted it.
+
+    Neither text nor parties of plans change between adoptions. A position alone would not do: an
+    adoption that was seen and then undone may be followed by another one at the same position.
+    """
 
     def __init__(self) -> None:
-        self._latest: tuple[int, Policy, Plans] | None = None
+        self._latest: tuple[bytes, Policy, Plans] | None = None
 
     def at(self, connection: apsw.Connection) -> tuple[Policy, Plans]:
         """Return the policy in force in this snapshot, and the parties of its plans.
@@ -74,14 +78,18 @@ class Policies:
         Raises:
             InputError: no policy was adopted yet.
         """
-        position = connection.execute("SELECT max(position) FROM policies").get
-        latest = self._latest
-        if latest is not None and latest[0] == position:
-            return latest[1], latest[2]
-        if position is None:
+        row = connection.execute(
+            "SELECT position, chain FROM policies JOIN entries USING(position)"
+            " ORDER BY position DESC LIMIT 1"
+        ).fetchone()
+        if row is None:
             raise InputError("no policy was adopted yet; adopt one first")
+        position, chain = row
+        latest = self._latest
+        if latest is not None and latest[0] == chain:
+            return latest[1], latest[2]
         text = connection.execute("SELECT text FROM policies WHERE position = ?", (position,)).get
-        found = (position, policy_file.loads(text), read_plans(connection))
+        found = (chain, policy_file.loads(text), read_plans(connection))
         self._latest = found
         return found[1], found[2]
 
