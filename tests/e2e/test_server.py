@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import subprocess
 import sys
@@ -117,7 +116,7 @@ def test_up_loads_the_demo_once_and_serves_it(tmp_path: Path) -> None:
         assert "plan locked" in page
         assert server.end() == 0
     token = home / figures.TOKEN_FILE
-    assert stat.S_IMODE(os.stat(token).st_mode) == 0o600
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
     shown = figures.read(home)
     assert shown is not None
     by_plan = {(plan.product, plan.plan): plan for plan in shown.plans}

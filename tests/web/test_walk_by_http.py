@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import withhold
 from tests.web.conftest import Api, chat
@@ -230,3 +231,16 @@ def test_a_scope_reaches_its_own_routes_only(api: Api) -> None:
     assert api.send("GET", "/v1/datasets", capture).status_code == 403
     audit = api.token_for(Scope.AUDIT)
     assert api.send("GET", "/v1/datasets", audit).status_code == 200
+
+
+def test_an_opt_out_does_not_wait_for_batches_that_are_being_taken_in(api: Api) -> None:
+    api.account("ana")
+    with (
+        ThreadPoolExecutor(60) as pool,
+        api.ports.intake.transaction(),  # nobody else's batch gets any further
+    ):
+        batches = [pool.submit(api.chat, f"ana-{n}", "ana") for n in range(50)]
+        assert api.turn("ana", False).status_code == 200
+        assert not any(batch.done() for batch in batches)
+    # stamped before or after the opt-out, and decided after it: none is stored
+    assert [batch.result()["withheld"] for batch in batches] == [1] * 50

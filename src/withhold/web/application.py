@@ -16,7 +16,7 @@ from withhold.ports import Ports
 from withhold.web import openapi, page, problems
 from withhold.web.api import datasets, directory, interactions, preferences, receipts
 from withhold.web.auth import ports_of
-from withhold.web.routes import answer, off_loop
+from withhold.web.routes import Lanes, answer, off_loop
 from withhold.web.upkeep import Upkeep
 
 API: tuple[HTTPRouteHandler, ...] = (
@@ -68,6 +68,7 @@ def make_application(ports: Ports, home: Path) -> Litestar:
             "ports": ports,
             "home": home,
             "upkeep": upkeep,
+            "lanes": Lanes(),
             "openapi": openapi.document(API, __version__),
         }
     )

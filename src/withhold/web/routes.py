@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+import anyio
 import anyio.to_thread
 import msgspec
-from litestar import Response
+from litestar import Request, Response
 
 from withhold.web.auth import Scope, guard
 
 T = TypeVar("T")
 
 ERRORS_OF_EVERY_ROUTE = (401, 403, 500, 503)
+CAPTURES = 4  # batches at once; they take turns at the capture store anyway
+BUILDS = 4  # builds and looks at datasets at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,25 @@ def answer(value: object, headers: dict[str, str] | None = None) -> Response[byt
     )
 
 
-async def off_loop(work: Callable[..., T], *arguments: Any, **named: Any) -> T:
+class Lanes:
+    """Threads for work that may be long, apart from those that everything else shares.
+
+    Without them enough batches or builds at once would take every thread, and an opt-out would wait.
+    """
+
+    def __init__(self) -> None:
+        self.capture = anyio.CapacityLimiter(CAPTURES)
+        self.build = anyio.CapacityLimiter(BUILDS)
+
+
+def lanes_of(request: Request[Any, Any, Any]) -> Lanes:
+    """Return the lanes of the application."""
+    lanes: Lanes = request.app.state.lanes
+    return lanes
+
+
+async def off_loop(
+    work: Callable[..., T], *arguments: Any, lane: anyio.CapacityLimiter | None = None
+) -> T:
     """Run blocking work on a thread; what is under way when a client leaves is finished."""
-    return await anyio.to_thread.run_sync(partial(work, *arguments, **named))
+    return await anyio.to_thread.run_sync(partial(work, *arguments), limiter=lane)

@@ -15,7 +15,7 @@ from withhold.ports import Ports
 from withhold.services import builds, lookups
 from withhold.web import answers, bodies
 from withhold.web.auth import Scope, ports_of
-from withhold.web.routes import Route, answer, off_loop
+from withhold.web.routes import Route, answer, lanes_of, off_loop
 
 
 class BuildBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,7 +50,9 @@ async def get_datasets(request: Request[Any, Any, Any]) -> Response[bytes]:
 )
 async def get_dataset(request: Request[Any, Any, Any], reference: FromPath[str]) -> Response[bytes]:
     """Give a version, ``name@3`` or ``name@latest``, and what it yields now."""
-    view = await off_loop(lookups.show, ports_of(request), _reference(reference))
+    view = await off_loop(
+        lookups.show, ports_of(request), _reference(reference), lane=lanes_of(request).build
+    )
     return answer(answers.version(view))
 
 
@@ -68,7 +70,9 @@ async def get_dataset(request: Request[Any, Any, Any], reference: FromPath[str])
 async def post_version(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
     """Build the next version; the answer comes once it is committed."""
     body = await _build.one(request)
-    return answer(await off_loop(build, ports_of(request), name, body))
+    return answer(
+        await off_loop(build, ports_of(request), name, body, lane=lanes_of(request).build)
+    )
 
 
 def build(ports: Ports, name: str, body: BuildBody) -> object:

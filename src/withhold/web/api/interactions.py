@@ -13,7 +13,7 @@ from withhold.ports import Ports
 from withhold.services import capture, deletion
 from withhold.web import answers, bodies
 from withhold.web.auth import ANY, Scope, ports_of
-from withhold.web.routes import Route, answer, off_loop
+from withhold.web.routes import Route, answer, lanes_of, off_loop
 
 _SCOPES = frozenset({Scope.CAPTURE})
 _DELETE_INTERACTION = Route("Delete an interaction", _SCOPES, answers.Deleted, errors=(404,))
@@ -41,7 +41,7 @@ async def get_head(request: Request[Any, Any, Any]) -> Response[bytes]:
 async def post_interactions(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Take in a batch; the answer comes after its rows are durable."""
     raw = await bodies.read_many(request)
-    return answer(await off_loop(take, ports_of(request), raw))
+    return answer(await off_loop(take, ports_of(request), raw, lane=lanes_of(request).capture))
 
 
 @delete("/interactions/{row_id:str}", **_DELETE_INTERACTION.stated())
@@ -50,7 +50,8 @@ async def delete_interaction(
 ) -> Response[bytes]:
     """Delete an interaction, in one product or in every one."""
     where = ProductId(product) if product is not None else None
-    rows = await off_loop(deletion.delete_interaction, ports_of(request), row_id, where)
+    lane = lanes_of(request).capture
+    rows = await off_loop(deletion.delete_interaction, ports_of(request), row_id, where, lane=lane)
     request.app.state.upkeep.wake()
     return answer(answers.Deleted(rows))
 
@@ -61,7 +62,8 @@ async def delete_conversation(
 ) -> Response[bytes]:
     """Delete a conversation: its rows, and every row of it that is still to come."""
     where = ProductId(product) if product is not None else None
-    rows = await off_loop(deletion.delete_conversation, ports_of(request), name, where)
+    lane = lanes_of(request).capture
+    rows = await off_loop(deletion.delete_conversation, ports_of(request), name, where, lane=lane)
     request.app.state.upkeep.wake()
     return answer(answers.Deleted(rows))
 
