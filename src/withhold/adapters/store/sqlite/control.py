@@ -8,8 +8,9 @@ a program that forks, stops or is killed leaves nothing behind but what was comm
 
 Invariants:
 - a job's result is handed out only after the COMMIT that holds it returned (confirm after fsync);
-- a job that raises leaves no trace and the others proceed: each runs in a savepoint of its own, except
-  a job that is alone, whose trace is the whole transaction;
+- a job that raises leaves no trace and the others proceed. Jobs refuse before they write, so there is
+  nothing to undo; when one did write, the transaction is undone and the others run again, each alone,
+  which costs less than a savepoint around every job. A job must therefore be repeatable;
 - many processes may use one database: nothing read before BEGIN is trusted inside it.
 
 Source: design section 4; SQLite "Write-Ahead Logging" and "PRAGMA synchronous".
@@ -125,7 +126,8 @@ class Control:
     def run(self, job: Callable[[apsw.Connection], T]) -> T:
         """Run a job in a write transaction and return its result once that is on disk.
 
-        Called inside a job it joins the running transaction. The job may run on another thread.
+        Called inside a job it joins the running transaction. The job may run on another thread, and
+        again after its first run was undone: whatever it keeps, it keeps through the connection.
 
         Raises:
             StorageError: nothing was recorded.
@@ -207,21 +209,23 @@ class Control:
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             self._epoch += 1
-            is_alone = len(batch) == 1
-            for ticket in batch:
-                self._attempt(ticket, is_alone)
+            spoiled = any(self._attempt(ticket) for ticket in batch)
         except BaseException as error:
             self._undo(batch, error)
             if not isinstance(error, Exception):
                 raise
             return
-        if self._writer.in_transaction:
+        if not spoiled:
             self._flush(batch)
+            return
+        self._writer.execute("ROLLBACK")
+        for ticket in batch:
+            if ticket.error is None:  # the one that spoiled it has its answer
+                self._commit([ticket])
 
-    def _attempt(self, ticket: _Ticket[object], is_alone: bool) -> None:
-        """Run one job; its own error is kept for its caller, and its trace is undone."""
-        if not is_alone:
-            self._writer.execute("SAVEPOINT job")
+    def _attempt(self, ticket: _Ticket[object]) -> bool:
+        """Run one job; return True when it raised and left a trace. Its error is for its caller."""
+        changes = self._writer.total_changes()
         try:
             ticket.result = ticket.job(self._writer)
         except Exception as error:
@@ -229,9 +233,8 @@ class Control:
             self._epoch += 1
             if not self._writer.in_transaction:  # the disk refused and SQLite undid everything
                 raise
-            self._writer.execute("ROLLBACK" if is_alone else "ROLLBACK TO job")
-        if not is_alone:
-            self._writer.execute("RELEASE job")
+            return self._writer.total_changes() != changes
+        return False
 
     def _undo(self, batch: list[_Ticket[object]], error: BaseException) -> None:
         """Nothing of the batch is recorded; everybody without an error of its own is told why."""
