@@ -141,6 +141,59 @@ def test_writers_that_wait_share_one_commit(control: Control) -> None:
     assert len(set(epochs)) == 1, "twelve waiting jobs took more than one transaction"
 
 
+def together(control: Control, *jobs: Callable[[apsw.Connection], object]) -> list[object]:
+    """Run jobs that all wait for one leader; return what each returned or raised."""
+    first_runs, may_end = threading.Event(), threading.Event()
+    answers: dict[int, object] = {}
+
+    def slow(_: apsw.Connection) -> None:
+        first_runs.set()
+        may_end.wait(10)
+
+    def call(number: int, job: Callable[[apsw.Connection], object]) -> None:
+        try:
+            answers[number] = control.run(job)
+        except BaseException as error:  # noqa: BLE001 - what it raised is what is asked for
+            answers[number] = error
+
+    leader = threading.Thread(target=control.run, args=(slow,))
+    leader.start()
+    assert first_runs.wait(10)
+    threads = []
+    for number, job in enumerate(jobs):
+        threads.append(threading.Thread(target=call, args=(number, job)))
+        threads[-1].start()
+        while len(control._queue) <= number:
+            pass
+    may_end.set()
+    for thread in (leader, *threads):
+        thread.join()
+    return [answers[number] for number in range(len(jobs))]
+
+
+def test_a_job_that_wrote_and_raised_is_undone_and_the_others_proceed(control: Control) -> None:
+    def spoiling(connection: apsw.Connection) -> None:
+        note("undone")(connection)
+        raise LockedByPlan("no")
+
+    def refusing(_: apsw.Connection) -> None:
+        raise LockedByPlan("no")
+
+    answers = together(control, refusing, note("a"), spoiling, note("b"))
+    assert [isinstance(a, LockedByPlan) for a in answers] == [True, False, True, False]
+    assert notes(control) == ["a", "b"]
+
+
+def test_nobody_is_answered_for_a_job_that_an_interrupt_left_out(control: Control) -> None:
+    def interrupted(_: apsw.Connection) -> None:
+        raise KeyboardInterrupt
+
+    answers = together(control, note("a"), interrupted, note("b"))
+    assert isinstance(answers[0], KeyboardInterrupt), "it led, so the interrupt is its own"
+    assert [type(a) for a in answers[1:]] == [StorageError, StorageError]
+    assert notes(control) == []
+
+
 def test_an_interrupt_of_the_leader_is_told_to_those_it_ran(control: Control) -> None:
     def interrupted(_: apsw.Connection) -> None:
         raise KeyboardInterrupt

@@ -73,13 +73,14 @@ def refused(error: apsw.Error) -> StorageError:
 class _Ticket(Generic[T]):
     """A job that waits, and what became of it. Its gate opens when it is done or has to lead."""
 
-    __slots__ = ("error", "gate", "is_done", "is_leading", "job", "result")
+    __slots__ = ("error", "gate", "is_done", "is_durable", "is_leading", "job", "result")
 
     def __init__(self, job: Callable[[apsw.Connection], T]) -> None:
         self.job = job
         self.result: T | None = None
         self.error: BaseException | None = None
         self.is_done = False
+        self.is_durable = False
         self.is_leading = False
         self.gate = threading.Lock()
         self.gate.acquire()
@@ -141,6 +142,8 @@ class Control:
             self._lead()
         if ticket.error is not None:
             raise ticket.error
+        if not ticket.is_durable:  # whoever led was interrupted before this job's turn
+            raise StorageError("interrupted; nothing was recorded")
         return ticket.result  # type: ignore[return-value]  # T may itself be None
 
     def _join(self, job: Callable[[apsw.Connection], T]) -> T:
@@ -259,6 +262,9 @@ class Control:
                 self._writer.execute("ROLLBACK")
             if not full and not isinstance(error, Exception):
                 raise
+            return
+        for ticket in batch:
+            ticket.is_durable = True
 
     @contextmanager
     def read(self) -> Iterator[apsw.Connection]:
