@@ -4,7 +4,8 @@
 
 (a) a version over a lake that is already there, at a tenth, a third and all of the rows;
 (b) the full decision of every row, with its vectors committed, beside decoding and encoding every row
-    again (the fastest of three writers) and beside merely reading the two columns it needs;
+    again (the fastest of three writers) and beside merely reading what it needs: positions, set
+    numbers and the party sets;
 (c) the decision alone on one party a row, beside DuckDB, all emitting the same row numbers. The as-of
     join that looks only at the state at capture is there because it is wrong, and must stay different.
 
@@ -105,6 +106,8 @@ def _decision(ports: Ports, folder: Path) -> Figures:
             memory_map=True,
             page_checksum_verification=True,  # type: ignore[attr-defined]
         ) as opened:
+            sets = PartySets.load(opened.metadata.metadata[PARTY_SETS_KEY])
+            assert len(sets)
             return int(opened.read(["position", "party_set"], use_threads=False).num_rows)
 
     def reading() -> None:

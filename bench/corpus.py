@@ -38,12 +38,12 @@ VIBE = ProductId("vibe")
 POLICY = Path(withhold.__file__).parent / "policies" / "default.toml"
 CACHE = Path(tempfile.gettempdir()) / "withhold-bench"
 MOST_BYTES = 8 * 1024**3
-FORMAT = "v2"
+FORMAT = "v3"
 
 DEFAULT, LOCK = 0, 1
 ORGANIZATIONS = 2_000
 FIRST_ACCOUNT = 2 + ORGANIZATIONS
-FILE_ROWS = 65_536
+FILE_ROWS = sealing.USUAL.rows  # as a sealer makes them
 TEXT_BYTES = 1_024
 USER_BYTES = 224
 BLOCKS = 32_768  # different texts; more than zstd's window sees at once

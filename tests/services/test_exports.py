@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -269,3 +271,18 @@ def test_a_damaged_lake_file_is_not_exported(provider: Provider, tmp_path: Path)
     with pytest.raises(VerificationError):
         parquet(provider, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_killed_export_left_is_removed_by_the_next(
+    provider: Provider, tmp_path: Path
+) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left = tmp_path / f".out.writing-{gone.pid}-abc"
+    running = tmp_path / f".out.writing-{os.getpid()}-abc"
+    for folder in (left, running):
+        folder.mkdir()
+        (folder / "part-00000.parquet").write_bytes(b"somebody's text")
+    parquet(provider, tmp_path / "out")
+    assert not left.exists()
+    assert running.exists()

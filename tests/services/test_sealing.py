@@ -15,6 +15,7 @@ from withhold.domain.vectors import ConsentVector
 from withhold.errors import StorageError
 from withhold.ports import LakeFile
 from withhold.services import sealing, withdrawals
+from withhold.services.sealing import FileSize
 
 STUDIO = ProductId("studio")
 
@@ -46,36 +47,32 @@ def test_each_product_has_files_of_its_own(opened: World) -> None:
 
 
 def test_files_end_at_a_fixed_number_of_rows(opened: World) -> None:
-    rows = [(1, [i % 8]) for i in range(1000)]
-    for _ in range(70):
-        opened.store(*rows)
-    sealing.seal(opened.ports)
-    assert [(f.first, f.rows) for f in opened.files()] == [
-        (0, sealing.FILE_ROWS),
-        (sealing.FILE_ROWS, 70_000 - sealing.FILE_ROWS),
-    ]
+    for _ in range(7):
+        opened.store(*[(1, [i % 8]) for i in range(1000)])
+    sealing.seal(opened.ports, size=FileSize(rows=4_096))
+    assert [(f.first, f.rows) for f in opened.files()] == [(0, 4_096), (4_096, 2_904)]
 
 
 def test_a_file_of_long_rows_ends_at_its_characters_and_holds_at_least_one_row(
     opened: World,
 ) -> None:
-    half = sealing.FILE_CHARACTERS // 2 + 1
+    half = 1_000_001
     long = [
         replace(batch(i, [(1, [0])]), contents=[["x" * half]], roles=[["user"]]) for i in range(3)
     ]
     with opened.ports.intake.transaction() as intake:
         for one in long:
             intake.store(one)
-    sealing.seal(opened.ports)
+    sealing.seal(opened.ports, size=FileSize(characters=2_000_000))
     assert [(f.first, f.rows) for f in opened.files()] == [(0, 2), (2, 1)]
 
 
 def test_a_batch_is_cut_where_the_characters_end(opened: World) -> None:
-    third = sealing.FILE_CHARACTERS // 3 + 1
+    third = 1_000_001
     whole = replace(batch(0, [(1, [0])] * 4), contents=[["x" * third]] * 4, roles=[["user"]] * 4)
     with opened.ports.intake.transaction() as intake:
         intake.store(whole)
-    sealing.seal(opened.ports)
+    sealing.seal(opened.ports, size=FileSize(characters=3_000_000))
     assert [(f.first, f.rows) for f in opened.files()] == [(0, 3), (3, 1)]
 
 

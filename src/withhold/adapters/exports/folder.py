@@ -61,6 +61,7 @@ class FolderExport:
     def __init__(self, target: Path, shard: type[ShardFile]) -> None:
         self._target, self._shard = target, shard
         self._lineage = target.with_name(f"{target.name}.lineage")
+        self._prefix = f".{target.name}.writing-"
         self._work: Path | None = None
 
     def begin(self) -> None:
@@ -68,7 +69,8 @@ class FolderExport:
         self._refuse_full()
         with _on_disk():
             self._target.parent.mkdir(parents=True, exist_ok=True)
-            prefix = f".{self._target.name}.writing-"
+            self._drop_abandoned()
+            prefix = f"{self._prefix}{os.getpid()}-"
             self._work = Path(tempfile.mkdtemp(prefix=prefix, dir=self._target.parent))
             for part in ("rows", "lineage"):
                 (self._work / part).mkdir()
@@ -125,6 +127,13 @@ class FolderExport:
                 rows += count
         return rows
 
+    def _drop_abandoned(self) -> None:
+        """Remove what a killed export of the same target left: it holds people's text."""
+        for left in self._target.parent.glob(f"{self._prefix}*"):
+            owner = left.name.removeprefix(self._prefix).partition("-")[0]
+            if owner.isdecimal() and not _is_running(int(owner)):
+                shutil.rmtree(left, ignore_errors=True)
+
     def _refuse_full(self) -> None:
         for folder in (self._target, self._lineage):
             if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -148,6 +157,16 @@ def _lineage(shard: str, first: int, piece: Piece) -> pa.RecordBatch:
         ],
         schema=LINEAGE,
     )
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's, so it is there
+        return True
+    return True
 
 
 def _flush(path: Path) -> None:

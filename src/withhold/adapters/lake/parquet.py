@@ -15,6 +15,7 @@ Not here: which files exist (`store.sqlite.files`), deletions.
 from __future__ import annotations
 
 import hashlib
+import resource
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -45,8 +46,9 @@ if TYPE_CHECKING:
 
     from withhold.ports import ConsentTable, RowBatch
 
-OPEN_INDEXES = 4096
-"""Side indexes kept mapped and checked; the least recently used is closed first."""
+OPEN_INDEXES = max(16, min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
+"""Side indexes kept mapped and checked; the least recently used is closed first. Each holds a file
+descriptor, and those of this process are not all ours."""
 
 
 class ParquetLake:

@@ -66,6 +66,7 @@ class CheckedFile:
         with reading(self._file), self._opened() as parquet:
             # One thread decodes, and the whole group at once: readers run several groups side by side.
             table = parquet.read_row_group(group, columns=list(columns), use_threads=False)
+            self._check_unchanged()  # again, now that its bytes have been read
         is_whole = bool(keep.all())
         for batch in table.to_batches(max_chunksize=batch_rows):
             end = at + batch.num_rows
@@ -75,13 +76,14 @@ class CheckedFile:
             at = end
 
     def _opened(self) -> pq.ParquetFile:
-        parquet = pq.ParquetFile(self._path, metadata=self._metadata)
+        self._check_unchanged()
+        return pq.ParquetFile(self._path, metadata=self._metadata)
+
+    def _check_unchanged(self) -> None:
         if _stat_of(self._path) != self._stat:
-            parquet.close()
             raise VerificationError(
                 f"lake file {self._file.sha256}: it changed since it was checked; it is not read on"
             )
-        return parquet
 
 
 def open_checked(path: Path, file: LakeFile, verify: Callable[[LakeFile], None]) -> CheckedFile:

@@ -88,30 +88,17 @@ def decide(
         return bits
     sets = (np.searchsorted(offsets, against, side="right") - 1).astype(np.uint32)
     since, kinds = since[against], kinds_of(parties[against], table)
-    rows, row_sets = _rows_of(sets, set_nos, len(sizes))
-    row_positions = positions[rows]
-    is_withheld = need(len(sizes), sets, since)[row_sets] > row_positions
-    rows, row_sets, row_positions = (
-        rows[is_withheld],
-        row_sets[is_withheld],
-        row_positions[is_withheld],
-    )
+    rows = np.flatnonzero(np.take(need(len(sizes), sets, since), set_nos) > positions)
+    if kinds.min() == kinds.max():  # the usual file: only people, only one reason
+        _put(bits, REASON_OF_KIND[PartyKind(int(kinds[0]))], rows)
+        return bits
+    row_sets, row_positions = set_nos[rows], positions[rows]
     for kind, reason in REASON_OF_KIND.items():
         mine = kinds == kind
         if mine.any():
-            of_kind = need(len(sizes), sets[mine], since[mine])[row_sets]
+            of_kind = np.take(need(len(sizes), sets[mine], since[mine]), row_sets)
             _put(bits, reason, rows[of_kind > row_positions])
     return bits
-
-
-def _rows_of(
-    sets: NDArray[np.uint32], set_nos: NDArray[np.uint32], count: int
-) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
-    """Return the rows of these sets, and the set of each: few of many, so one byte a set is looked at."""
-    is_against = np.zeros(count, dtype=np.bool_)
-    is_against[sets] = True
-    rows = np.flatnonzero(np.take(is_against, set_nos))
-    return rows, set_nos[rows]
 
 
 def need(sets: int, of: NDArray[np.uint32], since: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -246,7 +246,9 @@ class Control:
             self._writer.execute("ROLLBACK")
         cause = refused(error) if isinstance(error, apsw.Error) else None
         for ticket in batch:
-            ticket.error = ticket.error or cause or StorageError("interrupted; nothing was recorded")
+            ticket.error = (
+                ticket.error or cause or StorageError("interrupted; nothing was recorded")
+            )
 
     def _flush(self, batch: list[_Ticket[object]]) -> None:
         try:
@@ -303,5 +305,3 @@ class Control:
         while self._idle:
             self._idle.pop().close()
         self._writer.close()
-
-

@@ -27,4 +27,6 @@ class SqliteCredentials:
             row = connection.execute(
                 "SELECT name, scopes FROM credentials WHERE hash = ?", (token_hash,)
             ).fetchone()
-        return None if row is None else Credential(row[0], frozenset(filter(None, row[1].split(","))))
+        return (
+            None if row is None else Credential(row[0], frozenset(filter(None, row[1].split(","))))
+        )

@@ -25,9 +25,9 @@ from withhold.domain.ledger import Event, EventKind, canonical
 from withhold.domain.names import FileNo, Position, ProductId
 from withhold.errors import FenceClosed, NameTaken
 
-MOST_LOOKED_AT = 256
-"""With this many withdrawals since the cutoff the fence is closed unseen: looking at each would hold the
-sequencer, and applying them all at once is cheaper."""
+MOST_LOOKS = 16_384
+"""How often the fence asks whether a withdrawal touches a file, while nobody can append: a fraction of a
+second. Beyond that it closes unseen, and the build applies everything at once and tries again."""
 
 _COLUMNS = "position, manifest, committed_at"
 
@@ -97,8 +97,9 @@ class SqliteDatasets:
         concerns: Callable[[Withdrawal], bool],
     ) -> None:
         head = self._ledger.transaction(connection).head
-        since = withdrawals_between(connection, manifest.cutoff, head, MOST_LOOKED_AT)
-        if len(since) == MOST_LOOKED_AT:
+        most = max(1, MOST_LOOKS // max(1, len(manifest.files)))
+        since = withdrawals_between(connection, manifest.cutoff, head, most)
+        if len(since) == most:
             concerns = _always
         decision = fence.decide(since, concerns)
         if isinstance(decision, fence.Closed):

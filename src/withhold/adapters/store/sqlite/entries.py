@@ -64,9 +64,7 @@ def read_record(connection: apsw.Connection, keys: SubjectKeys, position: int) -
     if row is None:
         return None
     kind, entry, chain, subject, sealed = row
-    before = connection.execute(
-        "SELECT chain FROM entries WHERE position = ?", (position - 1,)
-    ).get
+    before = connection.execute("SELECT chain FROM entries WHERE position = ?", (position - 1,)).get
     opened, body = None, sealed
     if subject is not None:
         key = keys.get(SubjectNo(subject))

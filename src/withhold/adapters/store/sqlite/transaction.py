@@ -183,7 +183,16 @@ class SqliteTransaction:
         chain = chained(self._chain, entry)
         self._connection.execute(
             "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (position, KIND_CODE[event.kind], entry, chain, event.subject, previous, sealed, effects),
+            (
+                position,
+                KIND_CODE[event.kind],
+                entry,
+                chain,
+                event.subject,
+                previous,
+                sealed,
+                effects,
+            ),
         )
         self._keep_derived(event, position)
         self.head, self._chain = position, chain
@@ -201,7 +210,9 @@ class SqliteTransaction:
         if key is None:
             raise StorageError(f"subject {subject} has no key (any more); nothing was recorded")
         body = encode_body(_body(event))
-        entry = entry_bytes(position, SEALED, sealed_commitment(opening(key, record.sequence), body))
+        entry = entry_bytes(
+            position, SEALED, sealed_commitment(opening(key, record.sequence), body)
+        )
         return entry, seal(key, body, entry), before.last if before else Position(0)
 
     def _keep_derived(self, event: Event, position: Position) -> None:

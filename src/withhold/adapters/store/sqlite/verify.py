@@ -52,7 +52,9 @@ class _Seen:
     position: int = 0
     standings: dict[int, Standing] = field(default_factory=dict)
     deleted: set[tuple[int, str, int]] = field(default_factory=set)
-    last: dict[int, tuple[int, int]] = field(default_factory=dict)  # subject -> (sequence, position)
+    last: dict[int, tuple[int, int]] = field(
+        default_factory=dict
+    )  # subject -> (sequence, position)
 
 
 def verify(connection: apsw.Connection, keys: SubjectKeys) -> Position:
