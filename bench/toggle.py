@@ -81,7 +81,9 @@ def toggler(ports: Ports, accounts: range, seed: int) -> Callable[[], None]:
 def bare_insert(folder: Path) -> Callable[[], None]:
     """Return a function that inserts one small row durably, with the ledger's own settings."""
     connection = connect(folder / "bare.db")
-    connection.execute("CREATE TABLE bare(no INTEGER PRIMARY KEY, who TEXT, allowed INTEGER) STRICT")
+    connection.execute(
+        "CREATE TABLE bare(no INTEGER PRIMARY KEY, who TEXT, allowed INTEGER) STRICT"
+    )
 
     def insert() -> None:
         connection.execute("BEGIN IMMEDIATE")

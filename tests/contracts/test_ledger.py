@@ -158,7 +158,10 @@ def test_standings_follow_entries_and_unknown_parties_are_out(ledger: Ledger) ->
     before = ledger.standings()
     assert before.standing(party) == NEVER_OUT
     assert before.kind(party) is PartyKind.ACCOUNT
-    assert [before.kind(PartyNo(n)) for n in (0, 1)] == [PartyKind.PLAN_DEFAULT, PartyKind.PLAN_LOCK]
+    assert [before.kind(PartyNo(n)) for n in (0, 1)] == [
+        PartyKind.PLAN_DEFAULT,
+        PartyKind.PLAN_LOCK,
+    ]
     ledger.append(lambda t: opt_out(t, "ana"))
     after = ledger.standings()
     assert (after.standing(party), after.position) == (OUT, 3)
@@ -204,9 +207,7 @@ def test_a_consent_record_is_told_newest_first(ledger: Ledger) -> None:
 def test_deleted_rows_are_part_of_the_entry(ledger: Ledger) -> None:
     adopt(ledger)
     deleted = (DeletedRow(VIBE, Ordinal(7)),)
-    ledger.append(
-        lambda t: t.add(Event(EventKind.ROWS_DELETED, None, {}, 1, deleted=deleted))
-    )
+    ledger.append(lambda t: t.add(Event(EventKind.ROWS_DELETED, None, {}, 1, deleted=deleted)))
     record = ledger.record(Position(2))
     assert record is not None
     assert json.loads(record.event)["deleted"] == [["vibe", 7]]

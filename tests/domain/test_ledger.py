@@ -56,9 +56,10 @@ def test_an_entry_is_built_as_documented() -> None:
     assert sealed_commitment(r, BODY) == commitment
     assert entry_bytes(Position(42), SEALED, commitment) == entry
     assert commitment_in(entry) == commitment
-    assert chained(CHAIN_START, entry) == hashlib.sha256(
-        b"withhold/chain/v1\0" + bytes(32) + entry
-    ).digest()
+    assert (
+        chained(CHAIN_START, entry)
+        == hashlib.sha256(b"withhold/chain/v1\0" + bytes(32) + entry).digest()
+    )
     public = hashlib.sha256(b"withhold/public/v1\0" + BODY).digest()
     assert public_commitment(BODY) == public
 

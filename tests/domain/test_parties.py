@@ -105,6 +105,13 @@ def test_a_plan_the_policy_no_longer_has_keeps_its_lock_in_the_row() -> None:
     gone = {**DEFAULTS, "legacy": 108}
     book = Numbered().put(person("legacy"))
     book.plan = lambda product, plan: PlanParties(  # type: ignore[method-assign]
-        product, plan, PartyNo(gone[plan]), NEVER_OUT, PartyNo(gone[plan] + 1), NEVER_OUT, Position(1), 0
+        product,
+        plan,
+        PartyNo(gone[plan]),
+        NEVER_OUT,
+        PartyNo(gone[plan] + 1),
+        NEVER_OUT,
+        Position(1),
+        0,
     )
     assert parties(book, 5) == [10, 108, 109]

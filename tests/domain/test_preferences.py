@@ -100,7 +100,12 @@ def test_a_lock_is_told_before_an_organisation_and_a_default() -> None:
     acme = subject(2, ORGANIZATION, holding(Choice.OUT, 11), "teams")
     ana = subject(1, ACCOUNT, holding(Choice.IN), None, (2,))
     now = effective(ana, VIBE, Book().put(acme).say("teams", default=OUT, lock=OUT))
-    assert (now.is_on, now.source, now.is_locked, now.plan) == (False, Source.PLAN_LOCK, True, "teams")
+    assert (now.is_on, now.source, now.is_locked, now.plan) == (
+        False,
+        Source.PLAN_LOCK,
+        True,
+        "teams",
+    )
     assert (now.position, now.recorded_at) == (20, 7)
 
 
@@ -120,7 +125,9 @@ def test_a_default_is_off_only_where_nobody_chose() -> None:
 
 
 @pytest.mark.parametrize(("own", "decides"), [(10, 20), (30, 30)])
-def test_on_by_default_is_decided_by_the_newer_of_plan_and_own_entry(own: int, decides: int) -> None:
+def test_on_by_default_is_decided_by_the_newer_of_plan_and_own_entry(
+    own: int, decides: int
+) -> None:
     ana = subject(1, ACCOUNT, holding(None, own), "free")
     now = effective(ana, VIBE, Book().say("free"))
     assert (now.is_on, now.source, now.position) == (True, Source.PLAN_DEFAULT, decides)

@@ -35,7 +35,15 @@ def test_any_altered_byte_is_refused(position: int, place: int, change: int) -> 
 
 @pytest.mark.parametrize(
     "token",
-    ["", "w1", "not base64!", "é" * 36, mint(OTHER, Position(5)), mint(KEY, Position(5))[:-4], "A" * 36],
+    [
+        "",
+        "w1",
+        "not base64!",
+        "é" * 36,
+        mint(OTHER, Position(5)),
+        mint(KEY, Position(5))[:-4],
+        "A" * 36,
+    ],
 )
 def test_a_token_of_another_key_or_form_is_refused(token: str) -> None:
     with pytest.raises(TokenRefused):

@@ -59,7 +59,9 @@ def account(
 
 def organization(ports: Ports, name: str, **plans: str) -> Subject:
     wanted = {ProductId(product): PlanId(plan) for product, plan in plans.items()}
-    return directory.put_organization(ports, OrganizationRequest(OrganizationId(name), name, wanted))
+    return directory.put_organization(
+        ports, OrganizationRequest(OrganizationId(name), name, wanted)
+    )
 
 
 def turn(ports: Ports, name: str, allowed: bool, kind: SubjectKind = ACCOUNT) -> None:
@@ -110,7 +112,10 @@ def test_a_move_between_plans_that_are_on_changes_no_standing(ports: Ports) -> N
     account(ports, "ana")
     ana = account(ports, "ana", vibe="pro")
     assert ana.holdings[VIBE].on_since == NEVER_OUT
-    assert [(s.plan, s.until) for s in ana.plans if s.product == VIBE] == [("free", 3), ("pro", OPEN)]
+    assert [(s.plan, s.until) for s in ana.plans if s.product == VIBE] == [
+        ("free", 3),
+        ("pro", OPEN),
+    ]
 
 
 def test_a_move_from_off_to_on_counts_from_the_move(ports: Ports) -> None:
@@ -146,7 +151,10 @@ def test_no_move_loosens_an_explicit_out(ports: Ports) -> None:
 def test_coming_back_to_a_plan_keeps_one_spell_of_it(ports: Ports) -> None:
     for plan in ("free", "pro", "free", "pro", "free"):
         ana = account(ports, "ana", vibe=plan)
-    assert [(s.plan, s.until) for s in ana.plans if s.product == VIBE] == [("pro", 6), ("free", OPEN)]
+    assert [(s.plan, s.until) for s in ana.plans if s.product == VIBE] == [
+        ("pro", 6),
+        ("free", OPEN),
+    ]
 
 
 def test_leaving_and_joining_again_keeps_one_membership(ports: Ports) -> None:
@@ -319,7 +327,9 @@ class Standings(RuleBasedStateMachine):
         now = self.ports.ledger.standings()
         for party, (old, new) in enumerate(zip(self.before, now.values, strict=False)):
             is_kept = old == new
-            assert is_kept or new == 0 or (old <= new and self.head < new - 1 <= now.position), party
+            assert is_kept or new == 0 or (old <= new and self.head < new - 1 <= now.position), (
+                party
+            )
         self.before, self.head = now.values, now.position
 
     @invariant()

@@ -160,9 +160,7 @@ def test_a_new_plan_of_a_product_that_comes_back_is_not_never_out(ports: Ports) 
 
 
 def test_a_plan_that_left_the_policy_withholds_whoever_is_still_on_it(ports: Ports) -> None:
-    directory.put_account(
-        ports, AccountRequest(AccountId("ana"), plans={VIBE: PlanId("pro")})
-    )
+    directory.put_account(ports, AccountRequest(AccountId("ana"), plans={VIBE: PlanId("pro")}))
     parts = POLICY.replace('version = "', 'version = "w', 1).split("[[products.plans]]")
     gone = [p for p in parts if 'id = "pro"\n' not in p]
     policies.adopt(ports, "[[products.plans]]".join(gone))

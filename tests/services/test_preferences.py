@@ -230,7 +230,9 @@ def test_an_off_is_written_for_the_whole_group_at_once(ports: Ports) -> None:
     directory.merge(ports, [AccountId("bo"), AccountId("cy")])
     off = turn(ports, "bo", False)
     assert seen(ports, "bo").position == off.position
-    assert preferences.check(ports, VIBE, [AccountId(n) for n in ("ana", "bo", "cy")]) == [False] * 3
+    assert (
+        preferences.check(ports, VIBE, [AccountId(n) for n in ("ana", "bo", "cy")]) == [False] * 3
+    )
     turn(ports, "ana", True)
     turn(ports, "bo", False)
     assert not seen(ports, "ana").allowed, "a later off was not written for all of the group"

@@ -3,7 +3,8 @@
 Taken *before* content is accepted. It may be cached: a position that is too low only loses rows, one
 that is too high is a breach, so the position carries a MAC (design section 1).
 
-    token = base64url("w1" || u64(position) || HMAC-SHA256(key, "withhold/token/v1\\0" || u64(position))[:16])
+    token = base64url("w1" || u64(position) || mac[:16])
+    mac   = HMAC-SHA256(key, "withhold/token/v1\\0" || u64(position))
 
 Not here: whether the position is ahead of the ledger; `services.capture` refuses that against the head.
 """

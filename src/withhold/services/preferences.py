@@ -112,7 +112,9 @@ def opt_out_many(ports: Ports, requests: Sequence[PreferenceRequest]) -> list[Pr
     return ports.ledger.append(change)
 
 
-def status(ports: Ports, kind: SubjectKind, external_id: str, product: ProductId) -> PreferenceStatus:
+def status(
+    ports: Ports, kind: SubjectKind, external_id: str, product: ProductId
+) -> PreferenceStatus:
     """Return what the switch says now.
 
     Raises:
@@ -154,7 +156,9 @@ def _set(ports: Ports, transaction: Transaction, request: PreferenceRequest) -> 
     return answer
 
 
-def _holder(directory: Directory, kind: SubjectKind, external_id: str, product: ProductId) -> Subject:
+def _holder(
+    directory: Directory, kind: SubjectKind, external_id: str, product: ProductId
+) -> Subject:
     directory.policy.product(product)
     subject = directory.find(kind, external_id)
     if subject is None:

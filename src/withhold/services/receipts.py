@@ -95,9 +95,7 @@ def _differs(document: Mapping[str, Json], event: bytes) -> bool:
         committed = json.loads(event)
     except ValueError:
         return True
-    return bool(
-        document.get("event") != committed or document.get("kind") != committed.get("kind")
-    )
+    return bool(document.get("event") != committed or document.get("kind") != committed.get("kind"))
 
 
 def _bytes(document: Mapping[str, Json], name: str) -> bytes:
