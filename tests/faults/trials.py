@@ -116,6 +116,9 @@ def _acknowledged_hold(provider: Provider, acknowledged: list[list[object]]) -> 
             out[words[0]] = verb == "out"
         elif verb == "build":
             assert provider.load(str(answer)) is not None
+    cut_off = STEPS[len(acknowledged)][0].split() if len(acknowledged) < len(STEPS) else []
+    if cut_off[:1] == ["in"]:  # it may have been recorded just before the kill
+        out.pop(cut_off[1], None)
     for person, is_out in out.items():
         if is_out:
             assert not provider.status(person).allowed, f"a confirmed opt-out of {person} is gone"

@@ -286,3 +286,18 @@ def test_what_a_killed_export_left_is_removed_by_the_next(
     parquet(provider, tmp_path / "out")
     assert not left.exists()
     assert running.exists()
+
+
+def test_a_lineage_without_its_export_is_dropped_and_anything_else_is_kept(
+    provider: Provider, tmp_path: Path
+) -> None:
+    lineage = tmp_path / "out.lineage"
+    lineage.mkdir()
+    (lineage / "part-00000.parquet").write_bytes(b"killed between the two renames")
+    parquet(provider, tmp_path / "out")
+    other = tmp_path / "mine.lineage"
+    other.mkdir()
+    (other / "notes.txt").write_text("not an export's")
+    with pytest.raises(InputError):
+        parquet(provider, tmp_path / "mine")
+    assert (other / "notes.txt").exists()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,6 +31,8 @@ from withhold.ports import Piece, Shard
 
 if TYPE_CHECKING:
     from withhold.domain.ledger import Json
+
+_PART = re.compile(r"part-\d{5}\.parquet")
 
 LINEAGE = pa.schema(
     [
@@ -66,10 +69,11 @@ class FolderExport:
 
     def begin(self) -> None:
         """Make room for the export."""
-        self._refuse_full()
         with _on_disk():
             self._target.parent.mkdir(parents=True, exist_ok=True)
             self._drop_abandoned()
+        self._refuse_full()
+        with _on_disk():
             prefix = f"{self._prefix}{os.getpid()}-"
             self._work = Path(tempfile.mkdtemp(prefix=prefix, dir=self._target.parent))
             for part in ("rows", "lineage"):
@@ -103,7 +107,7 @@ class FolderExport:
             for folder in (work / "rows", work / "lineage"):
                 folder.chmod(0o755 if folder.name == "rows" else 0o700)
                 _flush(folder)
-            # A crash between the two leaves a lineage without an export; the next run says so.
+            # A crash between the two leaves a lineage without an export; the next run drops it.
             (work / "lineage").rename(self._lineage)
             (work / "rows").rename(self._target)
             _flush(self._target.parent)
@@ -133,6 +137,11 @@ class FolderExport:
             owner = left.name.removeprefix(self._prefix).partition("-")[0]
             if owner.isdecimal() and not _is_running(int(owner)):
                 shutil.rmtree(left, ignore_errors=True)
+        if not self._target.exists() and self._is_ours(self._lineage):
+            shutil.rmtree(self._lineage)  # killed between the two renames of `publish`
+
+    def _is_ours(self, folder: Path) -> bool:
+        return folder.is_dir() and all(_PART.fullmatch(p.name) for p in folder.iterdir())
 
     def _refuse_full(self) -> None:
         for folder in (self._target, self._lineage):
