@@ -15,6 +15,8 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -26,7 +28,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from tests.simulator import STUDIO, VIBE, Provider, interaction, turns
+from tests.simulator import VIBE, Provider, interaction, turns
 from withhold.domain.interactions import InteractionKind
 from withhold.domain.vectors import withheld
 
@@ -338,4 +340,17 @@ class Promise(RuleBasedStateMachine):
 
 
 TestPromise = Promise.TestCase
-_ = STUDIO
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+class TestPromiseAtLength(Promise.TestCase):
+    """The same machine, many more and longer histories."""
+
+    settings = settings(
+        max_examples=200,
+        stateful_step_count=70,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
