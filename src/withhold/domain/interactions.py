@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from withhold.domain.names import AccountId, OrganizationId, Position, ProductId
 from withhold.domain.parties import Author
@@ -43,17 +44,18 @@ class InteractionKind(IntEnum):
     FEEDBACK = 3  # a rating or comment about another interaction; never overrides an opt-out
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One turn's text."""
 
     role: str
     content: str
 
 
-@dataclass(frozen=True, slots=True)
-class Interaction:
+class Interaction(NamedTuple):
     """One captured unit, as the product reports it (contract, design section 8).
+
+    A named tuple, like `Message`: there are thousands of each in a batch, and a frozen dataclass takes
+    several times as long to make.
 
     Attributes:
         sha256: a document's own hash, 64 lower-case hex digits, by which others attach it.
@@ -82,7 +84,18 @@ class Interaction:
     @property
     def sources(self) -> tuple[str, ...]:
         """Ids of the interactions it repeats or is about."""
-        return (*self.derived_from, *((self.about,) if self.about is not None else ()))
+        return self.derived_from if self.about is None else (*self.derived_from, self.about)
+
+    @property
+    def stands_alone(self) -> bool:
+        """Whether it can repeat nothing: it names nothing and belongs to nothing that others repeat."""
+        return (
+            self.conversation is None
+            and self.about is None
+            and self.sha256 is None
+            and not self.attachments
+            and not self.derived_from
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +141,14 @@ def turns(messages: Sequence[Message]) -> int:
             count += 1
         previous = message.role
     return count
+
+
+def last_turn(messages: Sequence[Message]) -> Sequence[Message]:
+    """Return what a row adds to its conversation when it replays the rest: its last turn."""
+    for at in range(len(messages) - 1, 0, -1):
+        if messages[at].role == "user" and messages[at - 1].role != "user":
+            return messages[at:]
+    return messages
 
 
 class IdState(IntEnum):
