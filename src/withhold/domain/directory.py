@@ -108,10 +108,15 @@ class Subject:
 
     def plan_now(self, product: ProductId) -> PlanId | None:
         """Return the plan it is on now for ``product``, None when it states none."""
-        return next((s.plan for s in self.plans if s.product == product and s.until == OPEN), None)
+        for spell in self.plans:
+            if spell.product == product and spell.until == OPEN:
+                return spell.plan
+        return None
 
     def memberships_now(self) -> tuple[Membership, ...]:
         """Return the memberships that hold now."""
+        if not self.memberships:
+            return ()
         return tuple([m for m in self.memberships if m.until == OPEN])
 
 

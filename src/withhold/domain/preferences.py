@@ -57,15 +57,8 @@ class Effective:
     plan: PlanId | None
 
 
-@dataclass(frozen=True, slots=True)
-class _PlanNow:
-    """A plan that counts now, and the holding that stands in the place of its default."""
-
-    parties: PlanParties
-    chosen: Holding
-
-    def default_applies(self) -> bool:
-        return self.chosen.choice is None
+_PlanNow = tuple[PlanParties, Holding]
+"""A plan that counts now, and the holding that stands in the place of its default."""
 
 
 def effective(subject: Subject, product: ProductId, directory: Directory) -> Effective:
@@ -79,7 +72,7 @@ def effective(subject: Subject, product: ProductId, directory: Directory) -> Eff
     own = subject.holdings[product]
     organizations = [directory.subject(m.organization) for m in subject.memberships_now()]
     plans = _plans_now(subject, organizations, product, directory)
-    lock = next((p.parties for p in plans if p.parties.lock_on_since == OUT), None)
+    lock = _lock_in(plans)
     if own.is_out:
         return _by_choice(own, _source_of(subject), is_on=False, is_locked=lock is not None)
     if lock is not None:
@@ -87,20 +80,33 @@ def effective(subject: Subject, product: ProductId, directory: Directory) -> Eff
     for organization in organizations:
         if (holding := organization.holdings[product]).is_out:
             return _by_choice(holding, Source.ORGANIZATION, is_on=False)
-    for plan in plans:
-        if plan.default_applies() and plan.parties.default_on_since == OUT:
-            return _by_plan(plan.parties, Source.PLAN_DEFAULT, is_on=False)
+    for parties, chosen in plans:
+        if chosen.choice is None and parties.default_on_since == OUT:
+            return _by_plan(parties, Source.PLAN_DEFAULT, is_on=False)
     return _on(subject, own, plans)
+
+
+def is_locked(subject: Subject, product: ProductId, directory: Directory) -> bool:
+    """Return whether a plan the subject has now is locked: `Effective.is_locked` and no more."""
+    organizations = [directory.subject(m.organization) for m in subject.memberships_now()]
+    return _lock_in(_plans_now(subject, organizations, product, directory)) is not None
+
+
+def _lock_in(plans: list[_PlanNow]) -> PlanParties | None:
+    for parties, _ in plans:
+        if parties.lock_on_since == OUT:
+            return parties
+    return None
 
 
 def _on(subject: Subject, own: Holding, plans: list[_PlanNow]) -> Effective:
     """Return what holds for somebody who is on: an own choice, an organisation's, or a default."""
     if own.choice is Choice.IN:
         return _by_choice(own, _source_of(subject), is_on=True)
-    for plan in plans:
-        if not plan.default_applies():
-            return _by_choice(plan.chosen, Source.ORGANIZATION, is_on=True)
-    decides = max((p.parties for p in plans), key=lambda p: p.position)
+    for _, chosen in plans:
+        if chosen.choice is not None:
+            return _by_choice(chosen, Source.ORGANIZATION, is_on=True)
+    decides = max((parties for parties, _ in plans), key=lambda p: p.position)
     found = _by_plan(decides, Source.PLAN_DEFAULT, is_on=True)
     if own.position > found.position:  # it was opened, or moved here, after the default was set
         return replace(found, position=own.position, recorded_at=own.recorded_at)
@@ -112,23 +118,17 @@ def _plans_now(
 ) -> list[_PlanNow]:
     """Return every plan that counts now; the personal plan when nobody states one."""
     found = []
-    for context in (*organizations, subject):
-        plan = context.plan_now(product)
+    for organization in organizations:
+        plan = organization.plan_now(product)
         if plan is not None:
-            found.append(_plan_now(subject, context, product, plan, directory))
-    if not found:
-        personal = directory.policy.product(product).personal_plan
-        found.append(_plan_now(subject, subject, product, personal, directory))
+            chooser = chooser_of(subject, organization, product, plan, directory)
+            found.append((directory.plan(product, plan), chooser.holdings[product]))
+    plan = subject.plan_now(product)
+    if plan is None and not found:
+        plan = directory.policy.product(product).personal_plan
+    if plan is not None:
+        found.append((directory.plan(product, plan), subject.holdings[product]))
     return found
-
-
-def _plan_now(
-    subject: Subject, context: Subject, product: ProductId, plan: PlanId, directory: Directory
-) -> _PlanNow:
-    chooser = subject
-    if context is not subject:
-        chooser = chooser_of(subject, context, product, plan, directory)
-    return _PlanNow(directory.plan(product, plan), chooser.holdings[product])
 
 
 def _source_of(subject: Subject) -> Source:

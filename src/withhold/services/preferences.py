@@ -20,7 +20,14 @@ from withhold.domain.directory import Directory, Subject, SubjectKind
 from withhold.domain.ledger import EventKind, Json
 from withhold.domain.names import AccountId, Position, ProductId
 from withhold.domain.policy import Policy
-from withhold.domain.preferences import Effective, Source, effective, turned_off, turned_on
+from withhold.domain.preferences import (
+    Effective,
+    Source,
+    effective,
+    is_locked,
+    turned_off,
+    turned_on,
+)
 from withhold.errors import (
     InputError,
     KeyReused,
@@ -226,21 +233,21 @@ def _turn(
 ) -> PreferenceStatus:
     if not request.allowed:
         return _turn_off(ports, transaction, subject, request)
-    now = effective(subject, request.product, transaction)
-    _check_on(now, subject, request)
+    _check_on(transaction, subject, request)
     change = turned_on(subject, request.product, here(transaction, ports.clock))
     if change is None:
         return _own_status(transaction, subject, request.product)
     return _record(transaction, EventKind.OPTED_IN, change, request)
 
 
-def _check_on(now: Effective, subject: Subject, request: PreferenceRequest) -> None:
-    if now.is_locked:
+def _check_on(directory: Directory, subject: Subject, request: PreferenceRequest) -> None:
+    if is_locked(subject, request.product, directory):
         raise LockedByPlan(
             "the plan is locked: nobody can turn training on while it is; turning off still works"
         )
     if request.if_match is None:
         return
+    now = effective(subject, request.product, directory)
     seen = (now.position, subject.holdings[request.product].position)
     if request.if_match not in seen:
         raise PreconditionFailed(
