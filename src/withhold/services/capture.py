@@ -7,12 +7,14 @@ retry after an opt-in is refused too. A row that repeats something never capture
 Arrival order does not matter for rows with tokens: a copy that proves to be earlier than the stored row
 takes its place. A copy never makes a row newer.
 
-Positions: a row without a token is stamped with the head read *before* the batch waits for anything, so
-that an opt-out and opt-in meanwhile cannot make it look newer than it is. Parties are resolved at a
+Positions: a row without a token is stamped with the head read *before* the batch waits for anything (for
+HTTP: before its body is read), so that an opt-out and opt-in meanwhile cannot make it look newer than it
+is. Parties are resolved at a
 snapshot taken inside the intake transaction, so snapshots follow each other in the order of batches.
 
-So does a late part of a conversation: stored rows that repeat it are withdrawn where that matters
-(`late`). A batch is taken in order of position, so its own order never matters.
+Where a part of a conversation comes late, rows that repeat it are withdrawn if that matters to them
+(`late`), those of the same batch as well. A batch is taken in order of position, so lines that are out of
+that order lose nothing.
 """
 
 from __future__ import annotations
@@ -31,10 +33,10 @@ from withhold.domain.interactions import (
     inherit,
 )
 from withhold.domain.ledger import DeletedRow
-from withhold.domain.names import Position
+from withhold.domain.names import Position, ProductId, SubjectNo
 from withhold.domain.tokens import mint
 from withhold.errors import InputError
-from withhold.ports import IntakeTransaction, KnownId, Ports
+from withhold.ports import IntakeTransaction, KnownConversation, KnownId, Ports
 from withhold.services.capture_memory import Memory
 from withhold.services.deleting import Deletion, delete_rows
 from withhold.services.late import Late, changes_nothing, overtaken
@@ -78,6 +80,7 @@ def capture(
     ports: Ports,
     items: Iterable[Interaction | Rejected],
     *,
+    head: Position | None = None,
     history: bool = False,
     first_line: int = 1,
 ) -> CaptureAnswer:
@@ -86,6 +89,7 @@ def capture(
     Args:
         ports: the stores.
         items: rows in order of line; Rejected for lines that could not be decoded.
+        head: the ledger's head before any of it came, if it was read then; else it is read now.
         history: rows without a token are of unknown age: position 0.
         first_line: the line of the first item.
 
@@ -93,7 +97,8 @@ def capture(
         StorageError: the disk refused; nothing of the batch was kept.
         StateUnknown: the batch may have been kept; sending it again is harmless.
     """
-    head = ports.ledger.head()
+    if head is None:
+        head = ports.ledger.head()
     lines = list(enumerate(items, first_line))
     with ports.intake.transaction() as kept, ports.ledger.directory() as directory:
         resolver = Resolver(ports.ledger, directory, Position(0) if history else head)
@@ -108,7 +113,7 @@ class _Batch:
         self._kept = kept
         self._resolver = resolver
         self._deletions: list[Deletion] = []
-        self._late: list[Late] = []
+        self._late: dict[ProductId, list[Late]] = {}
 
     def take(
         self, lines: list[tuple[int, Interaction | Rejected]], head: Position
@@ -122,8 +127,8 @@ class _Batch:
             except InputError as error:
                 rejected.append(Rejected(line, str(error)))
         self._memory.keep()
-        for late in self._late:
-            self._withdraw_overtaken(late)
+        for product, late in self._late.items():
+            self._withdraw_overtaken(product, late)
         # before the intake commits: a crash between withdraws a row too many, never one too few
         delete_rows(self._ports, self._deletions)
         rejected.sort(key=lambda r: r.line)
@@ -185,31 +190,38 @@ class _Batch:
     def _note(self, row: Interaction, own: Provenance, provenance: Provenance) -> None:
         """Remember what the row repeats from now on, and whether stored rows repeat it already."""
         before = self._memory.conversation(row)
-        if (
-            row.conversation is not None
-            and before is not None
-            and own.position < before.newest
-            and not changes_nothing(provenance, before, row.product, self._resolver)
-        ):
-            marks = self._memory.marks(row.messages)
-            self._late.append(Late(row.product, row.conversation, provenance, marks))
+        if before is not None and own.position <= before.newest:
+            self._note_late(row, own, provenance, before)
         self._memory.note(row, own, provenance)
 
-    def _withdraw_overtaken(self, late: Late) -> None:
-        """Withdraw stored rows that repeat a late one; what repeats them is withheld from now on."""
-        rows = dict(overtaken(self._ports, late, self._resolver, self._kept.mark))
-        if not rows:
+    def _note_late(
+        self, row: Interaction, own: Provenance, provenance: Provenance, before: KnownConversation
+    ) -> None:
+        assert row.conversation is not None
+        if changes_nothing(provenance, before, row.product, self._resolver):
             return
-        known = self._kept.ids(late.product, rows.values())
+        is_older = own.position < before.newest
+        marks = self._memory.repeatable(row, before, is_older=is_older)
+        if marks is not None:
+            late = Late(row.conversation, provenance, is_older, marks)
+            self._late.setdefault(row.product, []).append(late)
+
+    def _withdraw_overtaken(self, product: ProductId, late: list[Late]) -> None:
+        """Withdraw stored rows that repeat late ones; what repeats them is withheld from now on."""
+        new = (self._memory.new_rows(product),)
+        rows = overtaken(self._ports, product, late, new, self._resolver, self._kept.mark)
+        known = self._kept.ids(product, (name for name, _ in rows.values()))
         gone = {
             name: replace(k, state=IdState.DELETED)
             for name, k in known.items()
             if k.ordinal in rows  # else an earlier copy of this batch took its place
         }
-        self._kept.put_ids(late.product, gone)
-        subject = min(a.account for a in late.provenance.authors)
-        deleted = tuple(DeletedRow(late.product, ordinal) for ordinal in sorted(rows))
-        self._deletions.append(Deletion(subject, deleted))
+        if gone:
+            self._kept.put_ids(product, gone)
+        by_cause: dict[SubjectNo, list[DeletedRow]] = {}
+        for ordinal, (_, cause) in sorted(rows.items(), key=lambda item: item[0]):
+            by_cause.setdefault(_keeper(cause.provenance), []).append(DeletedRow(product, ordinal))
+        self._deletions += [Deletion(s, tuple(deleted)) for s, deleted in by_cause.items()]
 
     def _earlier_copy(self, row: Interaction, own: Provenance, known: KnownId) -> None:
         """Let a stored row behave as the copy of it that is earlier (S26).
@@ -218,9 +230,10 @@ class _Batch:
         stays. Otherwise it is withdrawn and the copy takes its place, if it is admitted.
         """
         assert known.ordinal is not None
+        stored_row = DeletedRow(row.product, known.ordinal)
         sources = self._memory.sources(row)
         if sources is None:
-            self._withdraw(row, known)
+            self._withdraw(stored_row, known)
             self._refuse(row, own, Provenance(own.authors, BEFORE_ALL))
             return
         copy = inherit(own, (known.provenance, *sources))
@@ -230,13 +243,17 @@ class _Batch:
             self._note(row, own, copy)
             self._memory.put(row, KnownId(IdState.STORED, known.ordinal, copy))
             return
-        self._withdraw(row, known)
-        self._decide(row, own, copy)
+        self._withdraw(stored_row, known)
+        # its text is the copy's from now on, with what that replays
+        self._decide(row, own, inherit(copy, self._memory.repeated(row)))
 
-    def _withdraw(self, row: Interaction, known: KnownId) -> None:
-        assert known.ordinal is not None
-        subject = min(a.account for a in known.provenance.authors)
-        self._deletions.append(Deletion(subject, (DeletedRow(row.product, known.ordinal),)))
+    def _withdraw(self, row: DeletedRow, known: KnownId) -> None:
+        self._deletions.append(Deletion(_keeper(known.provenance), (row,)))
+
+
+def _keeper(provenance: Provenance) -> SubjectNo:
+    """Return the account under whose key a deletion is sealed."""
+    return min(a.account for a in provenance.authors)
 
 
 def _check_shape(row: Interaction) -> None:

@@ -17,6 +17,7 @@ from withhold.domain.interactions import (
     Message,
     Provenance,
     inherit,
+    last_turn,
     turns,
 )
 from withhold.domain.names import Ordinal, ProductId
@@ -97,6 +98,20 @@ class Memory:
             self._marked = (messages, frozenset([self._kept.mark(m.content) for m in messages]))
         return self._marked[1]
 
+    def repeatable(
+        self, row: Interaction, before: KnownConversation, *, is_older: bool
+    ) -> frozenset[int] | None:
+        """Return the marks by which rows that came before a late one may repeat it; None for no such row.
+
+        Any message of a row that is older than some of them; of its last turn, when one at the same
+        position had something of that already.
+        """
+        if is_older:
+            return self.marks(row.messages)
+        marks = frozenset([self._kept.mark(m.content) for m in last_turn(row.messages)])
+        is_full = len(before.marks) >= MAX_MARKS
+        return marks if is_full or not marks.isdisjoint(before.marks) else None
+
     def conversation(self, row: Interaction) -> KnownConversation | None:
         """Return what is known of the row's conversation."""
         if row.conversation is None:
@@ -124,6 +139,10 @@ class Memory:
         ordinal = self._products[row.product].add(row, provenance, parties)
         self.put(row, KnownId(IdState.STORED, ordinal, provenance))
 
+    def new_rows(self, product: ProductId) -> RowBatch:
+        """Return the rows of a product that were added so far."""
+        return self._products[product].batch
+
     def keep(self) -> None:
         """Hand everything new to the intake transaction."""
         for product, of_product in self._products.items():
@@ -146,10 +165,10 @@ class _OfProduct:
         self.new_conversations: dict[str, KnownConversation] = {}
         self._sets: dict[Parties, int] = {}
         first = kept.next_ordinal(product)
-        self._batch = RowBatch(product, first, [], [], [], [], [], [], [], [], [], [])
+        self.batch = RowBatch(product, first, [], [], [], [], [], [], [], [], [], [])
 
     def add(self, row: Interaction, provenance: Provenance, parties: Parties) -> Ordinal:
-        batch = self._batch
+        batch = self.batch
         ordinal = Ordinal(batch.first + len(batch.ids))
         number = self._sets.get(parties)
         if number is None:
@@ -180,8 +199,8 @@ class _OfProduct:
             self.conversations[name] = self.new_conversations[name] = after
 
     def keep(self, kept: IntakeTransaction, product: ProductId) -> None:
-        if self._batch.ids:
-            kept.store(self._batch)
+        if self.batch.ids:
+            kept.store(self.batch)
         if self.new_ids:
             kept.put_ids(product, self.new_ids)
         if self.new_conversations:

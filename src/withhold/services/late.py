@@ -1,36 +1,42 @@
-"""Rows that were overtaken: stored before an earlier part of their conversation came to be known.
+"""Rows that were overtaken: stored before a part of their conversation that they repeat came to be known.
 
 Rows may arrive in any order. When a row arrives that is older than rows its conversation already has,
 those that repeat it should have carried its parties and its position. Where that would change nothing
 they stay; otherwise they are withdrawn. A row that lies in a lake file is taken to repeat it: one row
 too many is lost, never one too few withheld.
 
+Rows of one position have no order of their own: most turns of a chat share a head. Between them a row
+is overtaken when it holds something of the other's last turn, word for word. What stands before the last
+turn is older, so turns that arrive in order are never taken for late ones.
+
 Not here: copies of one id (`capture`), documents and sources that come late (`docs/capture.md`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from withhold.domain.interactions import Message, Provenance, turns
 from withhold.domain.names import Ordinal, PartyNo, Position, ProductId
-from withhold.ports import KnownConversation, Ports, RowBatch
+from withhold.ports import KnownConversation, LakeFile, Ports, RowBatch
 from withhold.services.resolution import Parties, Resolver
 
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """A row that arrived after newer rows of its conversation.
+    """What arrived after rows of its conversation that may repeat it.
 
     Attributes:
         provenance: whose content it is, and since when.
-        marks: the marks of its messages.
+        is_older: whether it is older than some of those rows; then each with several turns repeats it.
+        marks: of the messages by which those that repeat it are known.
     """
 
-    product: ProductId
     conversation: str
     provenance: Provenance
+    is_older: bool
     marks: frozenset[int]
 
 
@@ -39,9 +45,10 @@ def changes_nothing(
 ) -> bool:
     """Return whether a late row cannot matter to anything stored: the cheap and common case.
 
-    So it is in a conversation of the same authors about whom nothing changed since.
+    So it is in a conversation of one author about whom nothing changed since. With more of them each
+    row may have others than the conversation has as a whole.
     """
-    if late.authors != before.provenance.authors:
+    if len(late.authors) != 1 or late.authors != before.provenance.authors:
         return False
     then, is_admitted = resolver.resolve(late, product)
     now, _ = resolver.resolve(Provenance(late.authors, before.newest), product)
@@ -49,34 +56,91 @@ def changes_nothing(
 
 
 def overtaken(
-    ports: Ports, late: Late, resolver: Resolver, mark: Callable[[str], int]
-) -> Iterator[tuple[Ordinal, str]]:
-    """Yield ordinal and id of the stored rows to withdraw, some twice.
+    ports: Ports,
+    product: ProductId,
+    late: Iterable[Late],
+    new: Iterable[RowBatch],
+    resolver: Resolver,
+    mark: Callable[[str], int],
+) -> dict[Ordinal, tuple[str, Late]]:
+    """Return the stored rows of a product to withdraw, each with its id and what overtook it.
 
-    The log first and the files after: a row that is sealed meanwhile is met twice, never missed.
+    Args:
+        ports: the stores.
+        product: whose rows.
+        late: all that came late in a batch; everything stored is looked through once for all of it.
+        new: the batch's own rows, which are not in the log yet.
+        resolver: of the batch.
+        mark: the keyed hash of a message.
     """
-    added, _ = resolver.resolve(late.provenance, late.product)
+    search = _Search(ports, product, _merged(late), resolver, mark)
+    # the log first and the files after: a row that is sealed meanwhile is met twice, never missed
+    log = ports.intake.unsealed(product, ports.files.sealed(product))
+    found = chain(search.in_log(chain(new, log)), search.in_files(ports.files.files(product)))
+    return {ordinal: (name, cause) for ordinal, name, cause in found}
 
-    def stays(parties: Parties, position: Position) -> bool:
-        lowest = min(position, late.provenance.position)
-        return set(added) <= set(parties) and resolver.admits(parties, lowest)
 
-    for batch in ports.intake.unsealed(late.product, ports.files.sealed(late.product)):
-        for row, conversation in enumerate(batch.conversations):
-            if conversation == late.conversation and _repeats(batch, row, late.marks, mark):
+def _merged(late: Iterable[Late]) -> dict[str, list[Late]]:
+    """Return what came late by conversation; what differs in its marks only, as one."""
+    marks: dict[tuple[str, Provenance, bool], frozenset[int]] = {}
+    for each in late:
+        key = (each.conversation, each.provenance, each.is_older)
+        marks[key] = marks.get(key, frozenset()) | each.marks
+    by_name: dict[str, list[Late]] = {}
+    for (name, provenance, is_older), some in marks.items():
+        by_name.setdefault(name, []).append(Late(name, provenance, is_older, some))
+    return by_name
+
+
+class _Search:
+    """Looks for rows of one product that late rows overtook."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        product: ProductId,
+        late: dict[str, list[Late]],
+        resolver: Resolver,
+        mark: Callable[[str], int],
+    ) -> None:
+        self._lake = ports.lake
+        self._product = product
+        self._late = late
+        self._resolver = resolver
+        self._mark = mark
+
+    def in_log(self, batches: Iterable[RowBatch]) -> Iterator[tuple[Ordinal, str, Late]]:
+        for batch in batches:
+            for row, conversation in enumerate(batch.conversations):
+                if conversation is None or conversation not in self._late:
+                    continue
                 parties = tuple(PartyNo(p) for p in batch.party_sets[batch.set_nos[row]])
-                if not stays(parties, Position(batch.positions[row])):
-                    yield Ordinal(batch.first + row), batch.ids[row]
-    for file in ports.files.files(late.product):
-        for row in ports.lake.conversation(file, late.conversation):
-            known = ports.lake.row(file, row)
-            if not stays(known.parties, known.position):
-                yield Ordinal(file.first + row), known.id
+                for late in self._causes(conversation, parties, Position(batch.positions[row])):
+                    if self._repeats(batch, row, late):
+                        yield Ordinal(batch.first + row), batch.ids[row], late
+                        break
 
+    def in_files(self, files: Iterable[LakeFile]) -> Iterator[tuple[Ordinal, str, Late]]:
+        for file in files:
+            for conversation in self._late:
+                for row in self._lake.conversation(file, conversation):
+                    known = self._lake.row(file, row)
+                    for late in self._causes(conversation, known.parties, known.position):
+                        yield Ordinal(file.first + row), known.id, late
+                        break
 
-def _repeats(batch: RowBatch, row: int, marks: frozenset[int], mark: Callable[[str], int]) -> bool:
-    messages = [
-        Message(role, content)
-        for role, content in zip(batch.roles[row], batch.contents[row], strict=True)
-    ]
-    return turns(messages) > 1 or any(mark(m.content) in marks for m in messages)
+    def _causes(self, conversation: str, parties: Parties, position: Position) -> Iterator[Late]:
+        """Yield the late rows that would make a difference to a row that repeats them."""
+        for late in self._late[conversation]:
+            added, _ = self._resolver.resolve(late.provenance, self._product)
+            lowest = min(position, late.provenance.position)
+            if not (set(added) <= set(parties) and self._resolver.admits(parties, lowest)):
+                yield late
+
+    def _repeats(self, batch: RowBatch, row: int, late: Late) -> bool:
+        contents = batch.contents[row]
+        if late.is_older:
+            pairs = zip(batch.roles[row], contents, strict=True)
+            if turns([Message(role, content) for role, content in pairs]) > 1:
+                return True
+        return any(self._mark(content) in late.marks for content in contents)

@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Request, Response, delete, get, post
 from litestar.params import FromPath, FromQuery
 
-from withhold.domain.names import ProductId
+from withhold.domain.names import Position, ProductId
 from withhold.formats.interactions import WireInteraction, decode_lines
 from withhold.ports import Ports
 from withhold.services import capture, deletion
@@ -40,8 +40,11 @@ async def get_head(request: Request[Any, Any, Any]) -> Response[bytes]:
 )
 async def post_interactions(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Take in a batch; the answer comes after its rows are durable."""
+    ports = ports_of(request)
+    # before the body: an opt-out and opt-in during the upload must not make its rows look newer
+    head = await off_loop(ports.ledger.head)
     raw = await bodies.read_many(request)
-    return answer(await off_loop(take, ports_of(request), raw, lane=lanes_of(request).capture))
+    return answer(await off_loop(take, ports, raw, head, lane=lanes_of(request).capture))
 
 
 @delete("/interactions/{row_id:str}", **_DELETE_INTERACTION.stated())
@@ -68,6 +71,6 @@ async def delete_conversation(
     return answer(answers.Deleted(rows))
 
 
-def take(ports: Ports, raw: bytes) -> answers.Captured:
-    """Decode and capture a batch, on one thread."""
-    return answers.captured(capture.capture(ports, decode_lines(raw)))
+def take(ports: Ports, raw: bytes, head: Position) -> answers.Captured:
+    """Decode and capture a batch, on one thread; its rows are stamped with ``head``."""
+    return answers.captured(capture.capture(ports, decode_lines(raw), head=head))

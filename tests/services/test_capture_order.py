@@ -1,0 +1,234 @@
+"""Rows of one conversation in any order: no order keeps more than once-in-order does (S26, S14).
+
+Most rows of a chat share one position, as positions are heads of the ledger: their order is told by what
+they hold, never by when they came.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.services.test_capture import admitted, outcome
+from tests.simulator import VIBE, Provider, interaction, turns
+from withhold.domain.interactions import Interaction, Message
+from withhold.domain.names import Ordinal, Position
+from withhold.services.capture import capture
+
+ROOT = Path("/dev/shm") if Path("/dev/shm").is_dir() else None  # durability is tested elsewhere
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    home = Path(tempfile.mkdtemp(prefix="withhold-", dir=ROOT))
+    made = Provider(home)
+    for person in ("ana", "bo"):
+        made.sign_up(person)
+    yield made
+    made.close()
+    shutil.rmtree(home)
+
+
+def said(account: str, row: str, *pairs: str, token: str | None = None) -> Interaction:
+    """Return a row of the one conversation of this module."""
+    return interaction(account, row, conversation="c", messages=turns(*pairs), token=token)
+
+
+# --- one position -----------------------------------------------------------------------------------
+
+
+def _one_by_one(provider: Provider, rows: Sequence[Interaction]) -> None:
+    for row in rows:
+        provider.send(row)
+
+
+def _with_one_token(provider: Provider, rows: Sequence[Interaction]) -> None:
+    token = provider.token()
+    provider.sign_up("cy")  # the head moves on
+    _one_by_one(
+        provider,
+        [
+            interaction(r.account, r.id, conversation="c", messages=r.messages, token=token)
+            for r in rows
+        ],
+    )
+
+
+def _sealed_between(provider: Provider, rows: Sequence[Interaction]) -> None:
+    for row in rows:
+        provider.send(row)
+        provider.seal()
+
+
+def _in_one_batch(provider: Provider, rows: Sequence[Interaction]) -> None:
+    provider.send(*rows)
+
+
+WAYS = [_one_by_one, _with_one_token, _sealed_between, _in_one_batch]
+
+
+@pytest.mark.parametrize("send", WAYS)
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_a_replay_that_comes_before_what_it_replays_goes_with_its_author(
+    provider: Provider,
+    send: Callable[[Provider, Sequence[Interaction]], None],
+    is_turned: bool,
+) -> None:
+    rows = [said("bo", "r1", "a"), said("ana", "r2", "a", "b")]
+    send(provider, rows[::-1] if is_turned else rows)
+    provider.opt_out("bo")
+    assert admitted(provider) == set()
+
+
+@pytest.mark.parametrize("send", WAYS)
+def test_turns_of_several_people_in_order_are_all_kept(
+    provider: Provider, send: Callable[[Provider, Sequence[Interaction]], None]
+) -> None:
+    rows = [
+        said("ana", "r1", "a"),
+        said("bo", "r2", "a", "b"),
+        said("ana", "r3", "a", "b", "c"),
+        said("bo", "r4", "c", "d"),  # a client that sends its last turns only
+    ]
+    before = provider.head
+    send(provider, rows)
+    assert provider.head - before == (1 if send is _with_one_token else 0)  # nothing was withdrawn
+    assert admitted(provider) == {"r1", "r2", "r3", "r4"}
+    provider.opt_out("bo")
+    assert admitted(provider) == {"r1"}
+
+
+def test_a_quotation_that_comes_before_the_answer_it_quotes_goes_with_its_author(
+    provider: Provider,
+) -> None:
+    quote = interaction("ana", "q", conversation="c", messages=(Message("user", "say a"),))
+    assert outcome(provider, quote) == "a"
+    assert outcome(provider, said("bo", "r1", "a")) == "a"
+    provider.opt_out("bo")
+    assert admitted(provider) == set()
+
+
+def test_turns_of_one_person_at_one_position_are_kept_in_any_order(provider: Provider) -> None:
+    before = provider.head
+    provider.send(said("ana", "r2", "a", "b"), said("ana", "r1", "a"))
+    provider.send(said("ana", "r3", "b"))
+    assert provider.head == before
+    assert admitted(provider) == {"r1", "r2", "r3"}
+
+
+# --- several positions ------------------------------------------------------------------------------
+
+
+def test_a_late_turn_reaches_rows_that_lack_somebody_the_conversation_has(
+    provider: Provider,
+) -> None:
+    token = provider.token()
+    provider.sign_up("cy")
+    assert outcome(provider, said("ana", "r2", "a", "b")) == "a"
+    assert outcome(provider, said("bo", "r3", "else")) == "a"
+    assert outcome(provider, said("bo", "r1", "a", token=token)) == "a"
+    provider.opt_out("bo")
+    assert admitted(provider) == set()
+
+
+def test_a_copy_that_takes_a_rows_place_carries_what_it_replays(provider: Provider) -> None:
+    provider.move("ana", vibe="free")
+    token = provider.token()
+    provider.move("ana", vibe="pro")
+    assert outcome(provider, said("bo", "r1", "a", token=token)) == "a"
+    assert outcome(provider, said("ana", "r2", "b")) == "a"
+    assert outcome(provider, said("ana", "r2", "a", "b", token=token)) == "d"
+    provider.opt_out("bo")
+    assert admitted(provider) == set()
+
+
+def test_all_late_rows_of_a_batch_look_through_the_log_once(provider: Provider) -> None:
+    token = provider.token()
+    provider.sign_up("cy")
+    names = [f"c{n}" for n in range(20)]
+    provider.send(
+        *(interaction("ana", f"r-{c}", conversation=c, messages=turns("a", "b")) for c in names)
+    )
+    intake, scans = provider.ports.intake, []
+
+    class Counting:
+        def __getattr__(self, name: str) -> object:
+            return getattr(intake, name)
+
+        def unsealed(self, *arguments: object) -> object:
+            scans.append(arguments)
+            return intake.unsealed(VIBE, Ordinal(0))
+
+    late = [
+        interaction("bo", f"l-{c}", conversation=c, messages=turns("a"), token=token) for c in names
+    ]
+    ports = replace(provider.ports, intake=Counting())  # type: ignore[arg-type]
+    assert capture(ports, late).accepted == len(late)
+    assert len(scans) == 1
+    provider.opt_out("bo")
+    assert admitted(provider) == set()
+
+
+def test_rows_are_stamped_with_a_head_read_before_they_came(provider: Provider) -> None:
+    head = provider.head
+    provider.opt_out("ana")
+    provider.opt_in("ana")
+    answer = capture(provider.ports, [interaction("ana", "r1"), interaction("bo", "r2")], head=head)
+    assert (answer.accepted, answer.withheld, answer.position) == (1, 1, head)
+    (batch,) = provider.ports.intake.unsealed(VIBE, Ordinal(0))
+    assert (batch.ids, batch.positions) == (["r2"], [Position(head)])
+
+
+# --- any order --------------------------------------------------------------------------------------
+
+CHAT = [("ana", 0), ("bo", 0), ("ana", 0), ("bo", 1), ("ana", 1)]
+"""Who adds a turn, and at which of the positions below; every row replays the whole chat."""
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    order=st.permutations(range(len(CHAT))),
+    cuts=st.sets(st.integers(1, len(CHAT) - 1)),
+    leaver=st.sampled_from(["ana", "bo"]),
+    is_away_between=st.booleans(),
+)
+def test_no_order_of_a_chat_keeps_a_row_that_once_in_order_withholds(
+    order: list[int], cuts: set[int], leaver: str, is_away_between: bool
+) -> None:
+    ordered = _kept_of(range(len(CHAT)), set(range(1, len(CHAT))), leaver, is_away_between)
+    assert _kept_of(order, cuts, leaver, is_away_between) <= ordered
+
+
+def _kept_of(order: Sequence[int], cuts: set[int], leaver: str, is_away_between: bool) -> set[str]:
+    home = Path(tempfile.mkdtemp(prefix="withhold-", dir=ROOT))
+    provider = Provider(home)
+    try:
+        for person in ("ana", "bo"):
+            provider.sign_up(person)
+        tokens = [provider.token()]
+        if is_away_between:
+            provider.opt_out(leaver)
+            provider.opt_in(leaver)
+        else:
+            provider.sign_up("cy")
+        tokens.append(provider.token())
+        rows = [
+            said(who, f"r{n}", *map(str, range(n + 1)), token=tokens[time])
+            for n, (who, time) in enumerate(CHAT)
+        ]
+        places = [rows[n] for n in order]
+        for start, end in zip((0, *sorted(cuts)), (*sorted(cuts), len(rows)), strict=True):
+            provider.send(*places[start:end])
+        if not is_away_between:
+            provider.opt_out(leaver)
+        return admitted(provider)
+    finally:
+        provider.close()
+        shutil.rmtree(home)
