@@ -58,6 +58,10 @@ def write(home: Path, figures: Figures) -> None:
     fresh.replace(home / FILE)
 
 
+_WORDS = {"account_opted_out": "opted out", "plan_default": "off by default"}
+
+
 def say(rows: dict[str, int]) -> str:
-    """Return counts by reason in words: ``12 account opted out, 3 plan locked``."""
-    return ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in rows.items())
+    """Return counts by reason in words: ``12 opted out, 3 plan locked``."""
+    words = {reason: _WORDS.get(reason, reason.replace("_", " ")) for reason in rows}
+    return ", ".join(f"{count:,} {words[reason]}" for reason, count in rows.items())
