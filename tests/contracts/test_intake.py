@@ -121,6 +121,25 @@ def test_documents_and_conversations_are_known_by_name(intake: MemoryIntake | Sq
         assert kept.mark("Hello") not in known.marks
 
 
+def test_documents_are_lowered_by_the_ids_that_uploaded_them(
+    intake: MemoryIntake | SqliteIntake,
+) -> None:
+    low = Provenance(OWN.authors, Position(-1))
+    with intake.transaction() as kept:
+        kept.put_documents({"ab": OWN, "cd": OWN, "ef": low})
+        kept.put_uploads(VIBE, {("d1", "ab"), ("d2", "cd"), ("d3", "ef")})
+        kept.put_uploads(VIBE, [("d1", "ab"), ("d3", "cd")])
+    with intake.transaction() as kept:
+        kept.lower_uploads(STUDIO, ["d1"], Position(-1))
+        kept.lower_uploads(VIBE, ["nothing"], Position(-1))
+        assert kept.documents(["ab", "cd", "ef"]) == {"ab": OWN, "cd": OWN, "ef": low}
+        kept.lower_uploads(VIBE, ["d2", "d1"], Position(3))
+    three = Provenance(OWN.authors, Position(3))
+    with intake.transaction() as kept:
+        kept.lower_uploads(VIBE, ["d3"], Position(5))  # never raised
+        assert kept.documents(["ab", "cd", "ef"]) == {"ab": three, "cd": three, "ef": low}
+
+
 def test_an_error_inside_a_batch_leaves_no_trace(intake: MemoryIntake | SqliteIntake) -> None:
     with pytest.raises(LookupError), intake.transaction() as kept:
         kept.store(rows(0, "a"))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from withhold.domain.interactions import Provenance
-from withhold.domain.names import Ordinal, ProductId
+from withhold.domain.names import Ordinal, Position, ProductId
 from withhold.errors import StateUnknown, StorageError
 from withhold.ports import IntakeTransaction, KnownConversation, KnownId, RowBatch
 
@@ -33,6 +33,7 @@ class _State:
     ends: dict[ProductId, int] = field(default_factory=dict)
     ids: dict[tuple[ProductId, str], KnownId] = field(default_factory=dict)
     documents: dict[str, Provenance] = field(default_factory=dict)
+    uploads: set[tuple[ProductId, str, str]] = field(default_factory=set)
     conversations: dict[tuple[ProductId, str], KnownConversation] = field(default_factory=dict)
 
     def copied(self) -> _State:
@@ -42,6 +43,7 @@ class _State:
             dict(self.ends),
             dict(self.ids),
             dict(self.documents),
+            set(self.uploads),
             dict(self.conversations),
         )
 
@@ -120,6 +122,17 @@ class _Transaction:
 
     def put_documents(self, known: Mapping[str, Provenance]) -> None:
         self.state.documents.update(known)
+
+    def put_uploads(self, product: ProductId, uploads: Iterable[tuple[str, str]]) -> None:
+        self.state.uploads.update((product, i, sha256) for i, sha256 in uploads)
+
+    def lower_uploads(self, product: ProductId, ids: Iterable[str], position: Position) -> None:
+        named = {(product, i) for i in ids}
+        for where, row_id, sha256 in self.state.uploads:
+            known = self.state.documents.get(sha256)
+            if (where, row_id) in named and known is not None:
+                lowest = min(known.position, position)
+                self.state.documents[sha256] = Provenance(known.authors, lowest)
 
     def put_conversations(self, product: ProductId, known: Mapping[str, KnownConversation]) -> None:
         self.state.conversations.update({(product, n): k for n, k in known.items()})

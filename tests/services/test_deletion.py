@@ -13,6 +13,7 @@ import pytest
 from tests.services.test_capture import admitted, outcome, stored
 from tests.simulator import STUDIO, VIBE, Provider, interaction, turns
 from withhold.domain.interactions import InteractionKind
+from withhold.domain.names import ProductId
 from withhold.errors import StorageError, UnknownRow
 from withhold.services import deletion
 
@@ -66,10 +67,11 @@ def test_a_refused_interaction_stays_refused_when_deleted(provider: Provider) ->
 
 
 def test_an_unknown_interaction_or_conversation_is_said_to_be_unknown(provider: Provider) -> None:
-    with pytest.raises(UnknownRow):
-        deletion.delete_interaction(provider.ports, "nothing")
-    with pytest.raises(UnknownRow):
-        deletion.delete_conversation(provider.ports, "nothing")
+    for _ in range(2):
+        with pytest.raises(UnknownRow, match="should one of that id come, it is refused"):
+            deletion.delete_interaction(provider.ports, "nothing")
+        with pytest.raises(UnknownRow, match="should rows of that name come, they are refused"):
+            deletion.delete_conversation(provider.ports, "nothing")
 
 
 def test_a_product_may_be_named(provider: Provider) -> None:
@@ -97,6 +99,76 @@ def test_a_conversation_is_deleted_in_files_and_in_the_log(provider: Provider) -
     assert outcome(provider, interaction("ana", "t4", conversation="c")) == "w"
     assert deletion.delete_conversation(provider.ports, "c") == 3  # again: harmless
     assert admitted(provider) == {"other"}
+
+
+def _delete_unknown(provider: Provider, what: str, product: ProductId | None = None) -> None:
+    delete = deletion.delete_interaction if what == "r1" else deletion.delete_conversation
+    with pytest.raises(UnknownRow):
+        delete(provider.ports, what, product)
+
+
+@pytest.mark.parametrize(("what", "counted"), [("r1", "d"), ("c", "w")])
+def test_what_is_deleted_before_it_comes_is_refused_when_it_comes(
+    provider: Provider, what: str, counted: str
+) -> None:
+    token = provider.token()
+    _delete_unknown(provider, what)
+    late = interaction("ana", "r1", conversation="c", token=token)
+    assert outcome(provider, late) == counted
+    assert outcome(provider, late) == counted
+    assert outcome(provider, interaction("bo", "r2", derived_from=("r1",))) == "w"
+    assert admitted(provider) == set()
+    delete = deletion.delete_interaction if what == "r1" else deletion.delete_conversation
+    assert delete(provider.ports, what) == 0  # known by now
+
+
+def test_a_deletion_of_something_unknown_in_one_product_leaves_the_others(
+    provider: Provider,
+) -> None:
+    _delete_unknown(provider, "r1", STUDIO)
+    _delete_unknown(provider, "c", STUDIO)
+    assert outcome(provider, interaction("ana", "r1", conversation="c")) == "a"
+    call = interaction("ana", "r1", product=STUDIO, kind=InteractionKind.API_CALL)
+    assert outcome(provider, call) == "d"
+
+
+def test_turns_that_were_deleted_before_they_came_still_tell_whose_they_are(
+    provider: Provider,
+) -> None:
+    _delete_unknown(provider, "r1")
+    first = interaction("bo", "r1", conversation="c", messages=turns("a"))
+    replay = interaction("ana", "r2", conversation="c", messages=turns("a", "b"))
+    assert outcome(provider, first, replay) == "ad"
+    provider.opt_out("bo")
+    assert admitted(provider) == set()
+
+
+SHA = "0a" * 32
+
+
+@pytest.mark.parametrize("what", ["d1", "c"])
+@pytest.mark.parametrize("has_come", [True, False])
+def test_a_deleted_document_withholds_what_attaches_it_and_what_uploads_it_again(
+    provider: Provider, what: str, has_come: bool
+) -> None:
+    delete = deletion.delete_interaction if what == "d1" else deletion.delete_conversation
+    if not has_come:
+        with pytest.raises(UnknownRow):
+            delete(provider.ports, what)
+    provider.upload("ana", "d1", SHA, conversation="c")
+    if has_come:
+        assert delete(provider.ports, what) == 1
+    assert outcome(provider, interaction("bo", "r1", attachments=(SHA,))) == "w"
+    assert provider.upload("bo", "d2", SHA).withheld == 1
+    assert outcome(provider, interaction("bo", "r2", attachments=(SHA,))) == "w"
+    assert admitted(provider) == set()
+
+
+def test_deleting_a_row_that_attaches_a_document_leaves_the_document(provider: Provider) -> None:
+    provider.upload("ana", "d1", SHA)
+    assert outcome(provider, interaction("bo", "r1", attachments=(SHA,))) == "a"
+    provider.delete("r1")
+    assert outcome(provider, interaction("bo", "r2", attachments=(SHA,))) == "a"
 
 
 @pytest.mark.parametrize("what", ["interaction", "conversation"])

@@ -43,8 +43,8 @@ class KnownId:
     """What is known of an id.
 
     Attributes:
-        ordinal: its row, None when it was refused.
-        provenance: whose content it is; what rows that repeat it inherit.
+        ordinal: its row, None when it was refused, or deleted before it came.
+        provenance: whose content it is; what rows that repeat it inherit. Nobody's, while it has not come.
     """
 
     state: IdState
@@ -59,7 +59,7 @@ class KnownConversation:
     Attributes:
         marks: keyed hashes of the messages it had, so that repeated ones are recognised.
         newest: the highest position at which one of its rows was accepted.
-        is_deleted: it was deleted; nothing more of it is stored.
+        is_deleted: it was deleted, maybe before any of it came; nothing more of it is stored.
     """
 
     provenance: Provenance
@@ -106,6 +106,14 @@ class IntakeTransaction(Protocol):
 
     def put_documents(self, known: Mapping[str, Provenance]) -> None:
         """Keep the provenance of documents; replaces what was known of them."""
+        ...
+
+    def put_uploads(self, product: ProductId, uploads: Iterable[tuple[str, str]]) -> None:
+        """Keep which id uploaded the document of which hash."""
+        ...
+
+    def lower_uploads(self, product: ProductId, ids: Iterable[str], position: Position) -> None:
+        """Lower the provenance of all documents that these ids uploaded to a position."""
         ...
 
     def put_conversations(self, product: ProductId, known: Mapping[str, KnownConversation]) -> None:

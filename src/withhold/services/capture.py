@@ -164,15 +164,33 @@ class _Batch:
             return Outcome.WITHHELD
         if known.state is IdState.STORED and own.position < known.provenance.position:
             self._earlier_copy(row, own, known)
+        elif not known.provenance.authors:
+            self._deleted_before(row, own)
         return Outcome.DUPLICATE
 
     def _first(self, row: Interaction, own: Provenance) -> Outcome:
-        sources = self._memory.sources(row)
-        if sources is None:  # it repeats something unknown: so does whatever repeats it
+        provenance = self._provenance(row, own)
+        if provenance is None:
+            # it can never be used, and neither can what repeats it
             self._refuse(row, own, Provenance(own.authors, BEFORE_ALL))
             return Outcome.WITHHELD
+        return self._decide(row, own, provenance)
+
+    def _provenance(self, row: Interaction, own: Provenance) -> Provenance | None:
+        """Return a row's own provenance with that of all it repeats; None if any was never captured."""
+        sources = self._memory.sources(row)
+        if sources is None:
+            return None
         repeated = (*sources, *self._memory.repeated(row))
-        return self._decide(row, own, inherit(own, repeated) if repeated else own)
+        return inherit(own, repeated) if repeated else own
+
+    def _deleted_before(self, row: Interaction, own: Provenance) -> None:
+        """Remember a row that was deleted before it came as if it had been deleted after that."""
+        provenance = self._provenance(row, own) if row.sha256 is None else None
+        if provenance is None:
+            provenance = Provenance(own.authors, BEFORE_ALL)
+        self._note(row, own, provenance)
+        self._memory.put(row, KnownId(IdState.DELETED, None, provenance))
 
     def _decide(self, row: Interaction, own: Provenance, provenance: Provenance) -> Outcome:
         parties, is_admitted = self._resolver.resolve(provenance, row.product)

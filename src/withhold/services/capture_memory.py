@@ -124,6 +124,7 @@ class Memory:
             before = self._documents.get(row.sha256)
             merged = provenance if before is None else inherit(provenance, (before,))
             self._documents[row.sha256] = self._new_documents[row.sha256] = merged
+            self._products[row.product].uploads.add((row.id, row.sha256))
         if row.conversation is not None:
             marks = self.marks(row.messages)
             seen = KnownConversation(provenance, _capped(marks), own.position, is_deleted=False)
@@ -163,6 +164,7 @@ class _OfProduct:
         )
         self.new_ids: dict[str, KnownId] = {}
         self.new_conversations: dict[str, KnownConversation] = {}
+        self.uploads: set[tuple[str, str]] = set()
         self._sets: dict[Parties, int] = {}
         first = kept.next_ordinal(product)
         self.batch = RowBatch(product, first, [], [], [], [], [], [], [], [], [], [])
@@ -205,6 +207,8 @@ class _OfProduct:
             kept.put_ids(product, self.new_ids)
         if self.new_conversations:
             kept.put_conversations(product, self.new_conversations)
+        if self.uploads:
+            kept.put_uploads(product, self.uploads)
 
 
 def _capped(marks: frozenset[int]) -> frozenset[int]:

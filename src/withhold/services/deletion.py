@@ -2,22 +2,30 @@
 
 First the capture store forgets that it may ever take them again (durable), then the ledger's entry
 withdraws the rows. A crash between the two leaves rows that nobody asked to keep; running it again
-completes the work. A deleted row stays deleted when an import is replayed (S16).
+completes the work. A deleted row stays deleted when an import is replayed (S16). A deleted document may
+not be attached again, nor uploaded again under another id.
+
+Captures may come late (S26), so a deletion of something unknown is kept as well: it is refused should it
+come. The one who asks is told that it is unknown all the same, since most often the name is wrong.
 
 Not here: erasing a person, rewriting files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from withhold.domain.interactions import IdState
+from withhold.domain.interactions import BEFORE_ALL, IdState, Provenance
 from withhold.domain.ledger import DeletedRow
-from withhold.domain.names import Ordinal, ProductId
+from withhold.domain.names import Ordinal, Position, ProductId
 from withhold.errors import UnknownRow
 from withhold.ports import KnownConversation, KnownId, Ports
 from withhold.services.deleting import Deletion, delete_rows
+
+_NOBODYS = Provenance(frozenset(), BEFORE_ALL)
+"""The provenance of what has not come: nobody's, until somebody sends it."""
+_NEVER_CAME = KnownConversation(_NOBODYS, frozenset(), Position(0), is_deleted=False)
 
 
 def delete_interaction(ports: Ports, row_id: str, product: ProductId | None = None) -> int:
@@ -34,26 +42,37 @@ def delete_interaction(ports: Ports, row_id: str, product: ProductId | None = No
     Raises:
         UnknownRow: nothing is known of that id.
     """
-    found = [k for each in _products(ports, product) for k in _forget(ports, each, row_id)]
+    found = _forget(ports, _products(ports, product), row_id)
     if not found:
-        raise UnknownRow("no such interaction; check the id, and the product when one was named")
+        raise UnknownRow(
+            "no such interaction; should one of that id come, it is refused; "
+            "check the id, and the product when one was named"
+        )
     deletions = [
         Deletion(min(a.account for a in k.provenance.authors), (DeletedRow(p, k.ordinal),))
-        for p, k in found
+        for p, k in found.items()
         if k.ordinal is not None
     ]
     delete_rows(ports, deletions)
     return len(deletions)
 
 
-def _forget(ports: Ports, product: ProductId, row_id: str) -> Iterator[tuple[ProductId, KnownId]]:
-    """Mark an id as deleted, whatever it was; a refused one stays refused."""
+def _forget(ports: Ports, products: Sequence[ProductId], row_id: str) -> dict[ProductId, KnownId]:
+    """Mark an id as deleted wherever it came, and everywhere if it never did; return what was known.
+
+    A refused one stays refused.
+    """
     with ports.intake.transaction() as kept:
-        known = kept.ids(product, (row_id,)).get(row_id)
-        if known is not None and known.state is IdState.STORED:
-            kept.put_ids(product, {row_id: replace(known, state=IdState.DELETED)})
-    if known is not None:
-        yield product, known
+        asked = {p: kept.ids(p, (row_id,)).get(row_id) for p in products}
+        found = {p: k for p, k in asked.items() if k is not None and k.provenance.authors}
+        for each, known in found.items():
+            if known.state is IdState.STORED:
+                kept.put_ids(each, {row_id: replace(known, state=IdState.DELETED)})
+            kept.lower_uploads(each, (row_id,), BEFORE_ALL)
+        if not found:
+            for each in products:
+                kept.put_ids(each, {row_id: KnownId(IdState.DELETED, None, _NOBODYS)})
+    return found
 
 
 def delete_conversation(ports: Ports, name: str, product: ProductId | None = None) -> int:
@@ -70,34 +89,38 @@ def delete_conversation(ports: Ports, name: str, product: ProductId | None = Non
     Raises:
         UnknownRow: nothing is known of that conversation.
     """
-    counts = [
-        _delete_rows_of(ports, each, name, known)
-        for each in _products(ports, product)
-        if (known := _close(ports, each, name)) is not None
-    ]
-    if not counts:
-        raise UnknownRow("no such conversation; check its name, and the product when one was named")
-    return sum(counts)
+    found = _close(ports, _products(ports, product), name)
+    if not found:
+        raise UnknownRow(
+            "no such conversation; should rows of that name come, they are refused; "
+            "check its name, and the product when one was named"
+        )
+    return sum(_delete_rows_of(ports, each, name, known) for each, known in found.items())
 
 
-def _close(ports: Ports, product: ProductId, name: str) -> KnownConversation | None:
-    """Let nothing more into a conversation, durably; None when nobody knows it."""
+def _close(
+    ports: Ports, products: Sequence[ProductId], name: str
+) -> dict[ProductId, KnownConversation]:
+    """Let nothing more into a conversation wherever it came, and everywhere if it never did."""
     with ports.intake.transaction() as kept:
-        known = kept.conversations(product, (name,)).get(name)
-        if known is not None and not known.is_deleted:
-            kept.put_conversations(product, {name: replace(known, is_deleted=True)})
-    return known
+        asked = {p: kept.conversations(p, (name,)).get(name) for p in products}
+        found = {p: k for p, k in asked.items() if k is not None and k.provenance.authors}
+        for each in found or products:
+            known = found.get(each, _NEVER_CAME)
+            kept.put_conversations(each, {name: replace(known, is_deleted=True)})
+    return found
 
 
 def _delete_rows_of(ports: Ports, product: ProductId, name: str, known: KnownConversation) -> int:
     rows = dict(_rows_of(ports, product, name))
     if not rows:
         return 0
-    subject = min(a.account for a in known.provenance.authors)
-    delete_rows(ports, [Deletion(subject, tuple(DeletedRow(product, o) for o in sorted(rows)))])
     with ports.intake.transaction() as kept:
         ids = kept.ids(product, rows.values())
         kept.put_ids(product, {i: replace(k, state=IdState.DELETED) for i, k in ids.items()})
+        kept.lower_uploads(product, ids, BEFORE_ALL)
+    subject = min(a.account for a in known.provenance.authors)
+    delete_rows(ports, [Deletion(subject, tuple(DeletedRow(product, o) for o in sorted(rows)))])
     return len(rows)
 
 

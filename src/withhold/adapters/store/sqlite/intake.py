@@ -32,7 +32,7 @@ from withhold.ports import IntakeTransaction, KnownConversation, KnownId, RowBat
 
 T = TypeVar("T")
 
-VERSION = 1
+VERSION = 2
 BUSY_MS = 30_000
 _AT_ONCE = 500  # keys of one query
 _CODEC = "zstd"
@@ -50,6 +50,9 @@ CREATE TABLE IF NOT EXISTS ids (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS documents (
     key BLOB PRIMARY KEY, position INTEGER NOT NULL, authors BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS uploads (
+    id BLOB NOT NULL, document BLOB NOT NULL, PRIMARY KEY (id, document)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS conversations (
     key BLOB PRIMARY KEY, position INTEGER NOT NULL, authors BLOB NOT NULL,
@@ -289,6 +292,19 @@ class _Transaction:
         """Keep the provenance of documents."""
         rows = [(self._keys.document(sha), *self._columns(p)) for sha, p in known.items()]
         self._db.executemany("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", sorted(rows))
+
+    def put_uploads(self, product: ProductId, uploads: Iterable[tuple[str, str]]) -> None:
+        """Keep which id uploaded which document."""
+        rows = [(self._id(product, name), self._keys.document(sha)) for name, sha in uploads]
+        self._db.executemany("INSERT OR IGNORE INTO uploads VALUES (?, ?)", sorted(rows))
+
+    def lower_uploads(self, product: ProductId, ids: Iterable[str], position: Position) -> None:
+        """Lower the provenance of all documents that these ids uploaded."""
+        self._db.executemany(
+            "UPDATE documents SET position = min(position, ?2) "
+            "WHERE key IN (SELECT document FROM uploads WHERE id = ?1)",
+            [(self._id(product, name), position) for name in ids],
+        )
 
     def put_conversations(self, product: ProductId, known: Mapping[str, KnownConversation]) -> None:
         """Keep what is known of conversations."""
