@@ -30,7 +30,7 @@ def _with(driver: Driver, **ports: object) -> None:
 def tokens_are_ignored(driver: Driver) -> None:
     send = driver.provider.send
     driver.provider.send = lambda *rows: send(  # type: ignore[method-assign]
-        *(replace(row, token=None) for row in rows)
+        *(row._replace(token=None) for row in rows)
     )
 
 
