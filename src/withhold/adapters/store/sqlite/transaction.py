@@ -172,35 +172,27 @@ class SqliteTransaction:
 
     def add(self, event: Event) -> Position:
         """Append an event with its effects, records and deletions; return its position."""
-        effects = pack_effects(event.effects)
-        if event.subject is None:
-            body = encode_body(_body(event))
-            sealed, previous = body, 0
-            entry = entry_bytes(self.next, PUBLIC, public_commitment(body))
+        position, subject = self.next, event.subject
+        if subject is None:
+            body, previous = encode_body(_body(event)), 0
+            entry = entry_bytes(position, PUBLIC, public_commitment(body))
         else:
-            entry, sealed, previous = self._seal(event, event.subject)
-        position = self.next
+            entry, body, previous = self._seal(event, subject, position)
         chain = chained(self._chain, entry)
+        kind, effects = KIND_CODE[event.kind], pack_effects(event.effects)
         self._connection.execute(
             "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                position,
-                KIND_CODE[event.kind],
-                entry,
-                chain,
-                event.subject,
-                previous,
-                sealed,
-                effects,
-            ),
+            (position, kind, entry, chain, subject, previous, body, effects),
         )
         self._keep_derived(event, position)
         self.head, self._chain = position, chain
         return position
 
-    def _seal(self, event: Event, subject: SubjectNo) -> tuple[bytes, bytes, Position]:
+    def _seal(
+        self, event: Event, subject: SubjectNo, position: Position
+    ) -> tuple[bytes, bytes, Position]:
         """Return entry, sealed body, and the subject's entry before; check the record names them."""
-        record, position = event.record, self.next
+        record = event.record
         if record is None or record.no != subject or record.last != position:
             raise StorageError("a sealed event came without its subject's record at this position")
         before = self._subjects.get(subject) or read_subject(self._connection, subject)
@@ -210,9 +202,8 @@ class SqliteTransaction:
         if key is None:
             raise StorageError(f"subject {subject} has no key (any more); nothing was recorded")
         body = encode_body(_body(event))
-        entry = entry_bytes(
-            position, SEALED, sealed_commitment(opening(key, record.sequence), body)
-        )
+        commitment = sealed_commitment(opening(key, record.sequence), body)
+        entry = entry_bytes(position, SEALED, commitment)
         return entry, seal(key, body, entry), before.last if before else Position(0)
 
     def _keep_derived(self, event: Event, position: Position) -> None:
@@ -257,13 +248,11 @@ class SqliteTransaction:
 
 
 def _body(event: Event) -> dict[str, Json]:
-    body: dict[str, Json] = {
-        **event.body,
-        "kind": event.kind.value,
-        "v": 1,
-        "recorded_at": event.recorded_at,
-        "effects": [[e.party, int(e.becomes)] for e in event.effects],
-    }
+    body = dict(event.body)
+    body["kind"] = event.kind.value
+    body["v"] = 1
+    body["recorded_at"] = event.recorded_at
+    body["effects"] = [[e.party, int(e.becomes)] for e in event.effects]
     if event.record is not None:
         body["subject"] = event.record.id
         body["sequence"] = event.record.sequence
