@@ -93,6 +93,58 @@ def test_an_organisation_that_was_never_its_own_is_refused() -> None:
         parties(Numbered().put(person("pro")), 5, ACME)
 
 
+def unstated(subject: Subject, until: int) -> Subject:
+    """Return a subject that stated its first plan at a position."""
+    return replace(subject, plans=(PlanSpell(VIBE, None, Position(until)), *subject.plans))
+
+
+@pytest.mark.parametrize("organization", [None, ACME])
+def test_an_older_stamp_does_not_escape_the_personal_plan_of_whoever_left(
+    organization: SubjectNo | None,
+) -> None:
+    book = Numbered().put(person(None, member(ACME, until=30)), tenant(ACME, "pro"))
+    assert parties(book, 29, organization) == [10, 22, 100, 101, 102, 103]
+    assert parties(book, 30) == [10, 100, 101]
+
+
+@pytest.mark.parametrize("organization", [None, ACME])
+def test_a_row_from_before_an_organisations_first_plan_carries_the_personal_plan(
+    organization: SubjectNo | None,
+) -> None:
+    book = Numbered().put(person(None, member(ACME)), unstated(tenant(ACME, "pro"), 30))
+    assert parties(book, 29, organization) == [10, 22, 100, 101, 102, 103]
+    assert parties(book, 30, organization) == [10, 22, 102, 103]
+
+
+def test_whoever_always_had_a_stated_plan_was_never_on_the_personal_one() -> None:
+    book = Numbered().put(
+        unstated(person("pro", member(ACME, until=30), member(GLOBEX, since=30)), 35)
+    )
+    book.put(tenant(ACME, "teams"), tenant(GLOBEX, "teams"))
+    assert parties(book, 20) == [10, 22, 23, 102, 103, 104, 105]
+
+
+def test_between_two_organisations_the_personal_plan_held() -> None:
+    book = Numbered().put(person(None, member(ACME, until=30), member(GLOBEX, since=35)))
+    book.put(tenant(ACME, "teams"), tenant(GLOBEX, "teams"))
+    assert parties(book, 34) == [10, 23, 100, 101, 104, 105]
+    assert parties(book, 35) == [10, 23, 104, 105]
+
+
+def test_the_accounts_own_plan_holds_where_the_named_organisation_states_none() -> None:
+    book = Numbered().put(person("pro", member(ACME)), tenant(ACME, None))
+    assert parties(book, 5, ACME) == [10, 22, 102, 103]
+    book.put(unstated(tenant(ACME, "free"), 30))
+    assert parties(book, 29, ACME) == [10, 22, 100, 101, 102, 103]
+    assert parties(book, 30, ACME) == [10, 22, 100, 101]
+
+
+def test_somebody_without_a_standing_for_a_product_that_left_is_refused() -> None:
+    book = Numbered().put(person("pro", member(ACME)), replace(tenant(ACME, "teams"), holdings={}))
+    with pytest.raises(InputError, match="no standing for the product vibe"):
+        parties(book, 5)
+
+
 def test_content_of_another_product_brings_that_products_parties() -> None:
     both = {VIBE: holding(None, 10), STUDIO: holding(None, 11)}
     book = Numbered().put(replace(person("free"), holdings=both))

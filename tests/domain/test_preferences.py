@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.fakes.ledger import POLICY
+from tests.services.test_policies import without_studio
 from withhold.domain import policy_file
 from withhold.domain.changes import At, Change, put_in, put_out, put_unchosen
 from withhold.domain.directory import (
@@ -147,6 +148,22 @@ def test_an_organisation_that_holds_the_setting_speaks_for_its_members() -> None
     assert (now.is_on, now.source, now.position) == (True, Source.ORGANIZATION, 12)
     itself = effective(acme, STUDIO, book)
     assert (itself.is_on, itself.source) == (True, Source.ORGANIZATION)
+
+
+@pytest.mark.parametrize("choice", [None, Choice.IN])
+def test_an_organisation_has_no_say_where_each_account_holds_the_setting(
+    choice: Choice | None,
+) -> None:
+    acme = subject(2, ORGANIZATION, holding(choice), "free")
+    now = effective(acme, VIBE, Book().say("free", default=OUT))
+    assert (now.is_on, now.source) == (False, Source.PLAN_DEFAULT)
+
+
+def test_an_out_is_told_of_a_product_that_left_the_policy() -> None:
+    book = Book(policy=policy_file.loads(without_studio(POLICY)))
+    ana = subject(1, ACCOUNT, holding(Choice.OUT), None, product=STUDIO)
+    now = effective(ana, STUDIO, book)
+    assert (now.is_on, now.source, now.is_locked) == (False, Source.ACCOUNT, False)
 
 
 def test_every_plan_that_counts_must_be_on() -> None:

@@ -20,7 +20,14 @@ from withhold.adapters.store.sqlite.ledger import SqliteLedger
 from withhold.domain.accounts import Opens
 from withhold.domain.admission import Admitted, admit
 from withhold.domain.directory import OPEN, Choice, Subject, SubjectKind
-from withhold.domain.names import AccountId, OrganizationId, PlanId, Position, ProductId
+from withhold.domain.names import (
+    AccountId,
+    OrganizationId,
+    PartyNo,
+    PlanId,
+    Position,
+    ProductId,
+)
 from withhold.domain.parties import Author, parties_of
 from withhold.domain.policy import Role
 from withhold.domain.preferences import effective
@@ -139,6 +146,28 @@ def test_an_explicit_in_survives_a_move_that_stays_on(ports: Ports) -> None:
     assert account(ports, "ana", vibe="pro").holdings[VIBE].choice is Choice.IN
 
 
+@pytest.mark.parametrize("said_in", [False, True])
+def test_an_organisations_move_to_a_plan_that_is_off_counts_whatever_it_said(
+    ports: Ports, said_in: bool
+) -> None:
+    organization(ports, "acme", vibe="pro")
+    policies.adopt(ports, turned(POLICY, "free", default_on=False))
+    if said_in:
+        turn(ports, "acme", True, ORGANIZATION)
+    acme = organization(ports, "acme", vibe="free")
+    assert acme.holdings[VIBE].on_since == ports.ledger.head()
+    assert acme.holdings[VIBE].choice is None
+
+
+def test_a_first_plan_keeps_when_the_time_without_one_ended(ports: Ports) -> None:
+    organization(ports, "acme")
+    for plan in ("free", "pro", "free"):
+        acme = organization(ports, "acme", vibe=plan)
+    assert [(s.plan, s.until) for s in acme.plans] == [(None, 3), ("pro", 5), ("free", OPEN)]
+    assert (acme.unstated_until(VIBE), acme.unstated_until(STUDIO)) == (3, OPEN)
+    assert account(ports, "ana", vibe="pro").unstated_until(VIBE) == 0
+
+
 def test_no_move_loosens_an_explicit_out(ports: Ports) -> None:
     organization(ports, "acme", vibe="free")
     account(ports, "ana", vibe="teams")
@@ -245,7 +274,8 @@ class Standings(RuleBasedStateMachine):
 
     Kept beside it, naively: who said out and not yet in. After every step no standing fell but from
     out to a new position, an explicit out still stands, the table caught up step by step equals the one
-    rebuilt from entries, and what the switch says is what a row made now would meet.
+    rebuilt from entries, what the switch says is what a row made now would meet, and whoever was a party
+    of a row when it was made is one when it arrives late.
     """
 
     def __init__(self) -> None:
@@ -255,6 +285,7 @@ class Standings(RuleBasedStateMachine):
         self.before = np.zeros(0, np.uint64)
         self.head = 0
         self.policy = POLICY
+        self.made: dict[tuple[Position, Author], set[PartyNo]] = {}
 
     def ledger(self) -> Ledger:
         return MemoryLedger()
@@ -264,8 +295,9 @@ class Standings(RuleBasedStateMachine):
         policies.adopt(self.ports, POLICY)
         for name in ("acme", "globex"):
             organization(self.ports, name)
-        for name in ("ana", "bo", "cy"):
+        for name in ("ana", "bo"):
             account(self.ports, name)
+        account(self.ports, "cy", "acme")  # states no plan of its own
 
     @rule(name=st.text("de", min_size=1, max_size=2), opens=st.sampled_from(Opens), plans=PLANS)
     def open(self, name: str, opens: Opens, plans: dict[str, str]) -> None:
@@ -365,6 +397,22 @@ class Standings(RuleBasedStateMachine):
                     says = effective(subject, product, snapshot)
                     assert says.is_on is isinstance(verdict, Admitted), (name, product, verdict)
                     assert says.position <= snapshot.head
+
+    @invariant()
+    def a_row_that_arrives_late_has_every_party_it_had_when_it_was_made(self) -> None:
+        with self.ports.ledger.directory() as snapshot:
+            for name in ("ana", "bo", "cy"):
+                subject = snapshot.find(ACCOUNT, name)
+                if subject is None:
+                    return
+                for organization in (None, *(m.organization for m in subject.memberships_now())):
+                    for product in (VIBE, STUDIO):
+                        author = Author(subject.no, organization, product)
+                        now = set(parties_of([author], product, snapshot.head, snapshot))
+                        self.made[(snapshot.head, author)] = now
+            for (stamp, author), parties in self.made.items():
+                late = parties_of([author], author.product, stamp, snapshot)
+                assert parties <= set(late), (stamp, author, parties - set(late))
 
 
 class SqliteStandings(Standings):

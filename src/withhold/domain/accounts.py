@@ -133,7 +133,14 @@ def _spells_after(
         for spell in subject.plans
         if (spell.product, spell.plan) not in again  # the open spell covers the earlier one
     ]
-    return (*kept, *new)
+    first = [
+        PlanSpell(
+            spell.product, None, position
+        )  # till now the personal plan held, by saying nothing
+        for spell in new
+        if subject.unstated_until(spell.product) == OPEN
+    ]
+    return (*kept, *first, *new)
 
 
 def _memberships_after(

@@ -69,10 +69,10 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class PlanSpell:
-    """A time on one plan of one product."""
+    """A time on one plan of one product; ``plan`` is None for the time before it first stated one."""
 
     product: ProductId
-    plan: PlanId
+    plan: PlanId | None
     until: Position
 
 
@@ -112,6 +112,16 @@ class Subject:
             if spell.product == product and spell.until == OPEN:
                 return spell.plan
         return None
+
+    def unstated_until(self, product: ProductId) -> Position:
+        """Return when its time without a stated plan ended; 0 if it opened with one, else OPEN."""
+        is_stated = False
+        for spell in self.plans:
+            if spell.product == product:
+                if spell.plan is None:
+                    return spell.until
+                is_stated = True
+        return Position(0) if is_stated else OPEN
 
     def memberships_now(self) -> tuple[Membership, ...]:
         """Return the memberships that hold now."""

@@ -24,7 +24,7 @@ from withhold.domain.directory import (
     SubjectKind,
 )
 from withhold.domain.names import PlanId, Position, ProductId
-from withhold.domain.parties import chooser_of
+from withhold.domain.parties import chooser_of, is_held_by_accounts
 from withhold.domain.standing import OUT
 
 
@@ -57,8 +57,8 @@ class Effective:
     plan: PlanId | None
 
 
-_PlanNow = tuple[PlanParties, Holding]
-"""A plan that counts now, and the holding that stands in the place of its default."""
+_PlanNow = tuple[PlanParties, Holding | None]
+"""A plan that counts now, and the holding whose choice stands in the place of its default, if any."""
 
 
 def effective(subject: Subject, product: ProductId, directory: Directory) -> Effective:
@@ -66,7 +66,7 @@ def effective(subject: Subject, product: ProductId, directory: Directory) -> Eff
 
     Args:
         subject: an account, or an organisation by itself.
-        product: a product of the policy in force.
+        product: a product of the policy in force, or one that left it and that the subject is out of.
         directory: the snapshot that "now" means.
     """
     own = subject.holdings[product]
@@ -81,7 +81,8 @@ def effective(subject: Subject, product: ProductId, directory: Directory) -> Eff
         if (holding := organization.holdings[product]).is_out:
             return _by_choice(holding, Source.ORGANIZATION, is_on=False)
     for parties, chosen in plans:
-        if chosen.choice is None and parties.default_on_since == OUT:
+        is_chosen = chosen is not None and chosen.choice is not None
+        if not is_chosen and parties.default_on_since == OUT:
             return _by_plan(parties, Source.PLAN_DEFAULT, is_on=False)
     return _on(subject, own, plans)
 
@@ -104,7 +105,7 @@ def _on(subject: Subject, own: Holding, plans: list[_PlanNow]) -> Effective:
     if own.choice is Choice.IN:
         return _by_choice(own, _source_of(subject), is_on=True)
     for _, chosen in plans:
-        if chosen.choice is not None:
+        if chosen is not None and chosen.choice is not None:
             return _by_choice(chosen, Source.ORGANIZATION, is_on=True)
     decides = max((parties for parties, _ in plans), key=lambda p: p.position)
     found = _by_plan(decides, Source.PLAN_DEFAULT, is_on=True)
@@ -117,7 +118,7 @@ def _plans_now(
     subject: Subject, organizations: list[Subject], product: ProductId, directory: Directory
 ) -> list[_PlanNow]:
     """Return every plan that counts now; the personal plan when nobody states one."""
-    found = []
+    found: list[_PlanNow] = []
     for organization in organizations:
         plan = organization.plan_now(product)
         if plan is not None:
@@ -125,10 +126,23 @@ def _plans_now(
             found.append((directory.plan(product, plan), chooser.holdings[product]))
     plan = subject.plan_now(product)
     if plan is None and not found:
-        plan = directory.policy.product(product).personal_plan
+        plan = _personal_plan(directory, product)
     if plan is not None:
-        found.append((directory.plan(product, plan), subject.holdings[product]))
+        own = subject.holdings[product] if _may_choose(subject, product, plan, directory) else None
+        found.append((directory.plan(product, plan), own))
     return found
+
+
+def _personal_plan(directory: Directory, product: ProductId) -> PlanId | None:
+    offered = (p.personal_plan for p in directory.policy.products if p.id == product)
+    return next(offered, None)
+
+
+def _may_choose(subject: Subject, product: ProductId, plan: PlanId, directory: Directory) -> bool:
+    """An organisation has no say where each account holds the setting."""
+    if subject.kind is SubjectKind.ACCOUNT:
+        return True
+    return not is_held_by_accounts(product, plan, directory)
 
 
 def _source_of(subject: Subject) -> Source:
