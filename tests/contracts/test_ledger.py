@@ -123,7 +123,7 @@ def test_what_was_added_is_visible_in_the_same_transaction(ledger: Ledger) -> No
         assert transaction.subject(ana.no) == ana
         assert (transaction.head, transaction.next) == (2, 3)
         assert opt_out(transaction, "ana") == transaction.subject(ana.no)
-        assert [s.id for s in transaction.accounts()] == ["ana"]
+        assert [s.id for s in transaction.accounts(SubjectNo(0))] == ["ana"]
 
     ledger.append(change)
     with ledger.directory() as directory:
@@ -131,6 +131,22 @@ def test_what_was_added_is_visible_in_the_same_transaction(ledger: Ledger) -> No
         assert found is not None
         assert found.holdings[VIBE].is_out
         assert directory.find(SubjectKind.ORGANIZATION, "ana") is None
+
+
+def test_whoever_has_entries_between_two_positions_is_named_once(ledger: Ledger) -> None:
+    adopt(ledger)
+    ana, bo = (ledger.append(lambda t, n=name: open_account(t, n)).no for name in ("ana", "bo"))
+    ledger.append(lambda t: opt_out(t, "ana"))
+
+    def named(after: int, upto: int) -> list[SubjectNo]:
+        return list(ledger.append(lambda t: t.named(Position(after), Position(upto))))
+
+    assert named(0, 4) == [ana, bo], "an entry of a policy names nobody"
+    assert named(2, 4) == [ana, bo]
+    assert named(3, 4) == [ana]
+    assert named(4, 9) == []
+    above = ledger.append(lambda t: [s.no for s in t.accounts(ana)])
+    assert above == [bo]
 
 
 def test_a_change_that_raises_leaves_no_trace(ledger: Ledger) -> None:

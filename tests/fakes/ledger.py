@@ -125,8 +125,15 @@ class _Transaction(_Snapshot):
     def next(self) -> Position:
         return Position(self.head + 1)
 
-    def accounts(self) -> Iterator[Subject]:
-        return iter([self.state.subjects[no] for no in sorted(self.state.subjects)])
+    def accounts(self, after: SubjectNo) -> Iterator[Subject]:
+        return iter([self.state.subjects[no] for no in sorted(self.state.subjects) if no > after])
+
+    def named(self, after: Position, upto: Position) -> list[SubjectNo]:
+        events = [event for event, _, _ in self.state.entries[after:upto]]
+        return sorted({event.subject for event in events if event.subject is not None})
+
+    def had(self, product: ProductId) -> bool:
+        return any(key[0] == product for key in self.state.plans)
 
     def new_subject(self) -> SubjectNo:
         self.state.numbered += 1

@@ -2,17 +2,19 @@
 
 The rule (design section 2): a plan's default and its lock are parties, so a changed default is one
 entry however many people it covers. A plan that nobody ever was on opens with a default that has never
-been out; one that comes back is on only since its return. A new product gives everybody a holding: out
-for whoever is out of anything, else never out.
+been out; one that comes back is on only since its return. A product that comes, new or back, finds
+everybody with a holding: out for whoever said out of anything, as did somebody it was merged with; never
+out only for whoever never was out of anything; on from its own entry for the others.
 
 Not here: which plans differ (`policy.changes`), parsing (`policy_file`), numbers (`services.policies`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from withhold.domain.changes import At, Change, next_record
+from withhold.domain.changes import At, Change, next_record, put_out
 from withhold.domain.directory import OPEN, Choice, Holding, PlanParties, Subject
 from withhold.domain.names import PartyNo, PlanId, ProductId
 from withhold.domain.policy import PlanChange
@@ -59,22 +61,60 @@ def adopted(parties: PlanParties, change: PlanChange, at: At, *, is_first: bool)
     return PlanAfter(after, tuple(effects))
 
 
-def given_products(subject: Subject, parties: dict[ProductId, PartyNo], at: At) -> Change:
-    """Return a subject with holdings for products that are new to it.
+def given_products(
+    subject: Subject,
+    group: Sequence[Subject],
+    products: Iterable[ProductId],
+    parties: Mapping[ProductId, PartyNo],
+    at: At,
+) -> Change | None:
+    """Return a subject that is ready for products that come, None when it is.
 
-    Whoever said out for any product is out of a new one: nothing loosens an explicit out.
+    Args:
+        group: the other accounts it was merged with.
+        products: those that come, new or back.
+        parties: numbers for those of which the subject has no holding.
     """
-    is_out = any(holding.choice is Choice.OUT for holding in subject.holdings.values())
-    holdings = {
-        **subject.holdings,
-        **{product: _first(party, is_out, at) for product, party in parties.items()},
-    }
-    becomes = Becomes.OUT if is_out else Becomes.NEVER_OUT
-    effects = tuple(Effect(party, becomes) for party in parties.values())
-    return Change(next_record(subject, holdings, at), effects)
+    becomes = _first_standing((subject, *group))
+    holdings, effects = dict(subject.holdings), []
+    for product in products:
+        before = holdings.get(product)
+        if before is None:
+            after = _first_holding(parties[product], becomes, at)
+        else:
+            after = _not_above(before, becomes, at)
+        if after is not before:
+            holdings[product] = after
+            effects.append(Effect(after.party, becomes))
+    if not effects:
+        return None
+    return Change(next_record(subject, holdings, at), tuple(effects))
 
 
-def _first(party: PartyNo, is_out: bool, at: At) -> Holding:
-    if is_out:
-        return Holding(party, OUT, Choice.OUT, at.position, at.position, at.recorded_at)
-    return Holding(party, Standing(NEVER_OUT), None, OPEN, at.position, at.recorded_at)
+def _first_standing(group: Sequence[Subject]) -> Becomes:
+    """Return what a group becomes for a product that comes: nothing loosens an explicit out.
+
+    Only an opening entry attests "never out", so that it passes on only where nothing else was said.
+    """
+    holdings = [holding for subject in group for holding in subject.holdings.values()]
+    if any(holding.choice is Choice.OUT for holding in holdings):
+        return Becomes.OUT
+    is_attested = all(holding.on_since == NEVER_OUT for holding in holdings)
+    return Becomes.NEVER_OUT if is_attested else Becomes.ON
+
+
+def _first_holding(party: PartyNo, becomes: Becomes, at: At) -> Holding:
+    since = Effect(party, becomes).standing(at.position)
+    if becomes is Becomes.OUT:
+        return Holding(party, since, Choice.OUT, at.position, at.position, at.recorded_at)
+    return Holding(party, since, None, OPEN, at.position, at.recorded_at)
+
+
+def _not_above(holding: Holding, becomes: Becomes, at: At) -> Holding:
+    """Return a holding from before the product came, lowered to what it would begin with."""
+    if becomes is Becomes.OUT and not holding.is_out:
+        return put_out(holding, at)[0]
+    if becomes is Becomes.ON and holding.on_since == NEVER_OUT:
+        since = Standing(at.position)
+        return replace(holding, on_since=since, position=at.position, recorded_at=at.recorded_at)
+    return holding

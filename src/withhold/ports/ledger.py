@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -65,8 +65,16 @@ class Transaction(Directory, Protocol):
         """Return a number no party ever had; ``subject`` is None for a plan's party."""
         ...
 
-    def accounts(self) -> Iterator[Subject]:
-        """Yield every account and organisation, for the rare change that concerns all."""
+    def accounts(self, after: SubjectNo) -> Iterator[Subject]:
+        """Yield every account and organisation above a number, in order, for what concerns all."""
+        ...
+
+    def named(self, after: Position, upto: Position) -> Sequence[SubjectNo]:
+        """Return whose entries stand above one position and up to another, each once, in order."""
+        ...
+
+    def had(self, product: ProductId) -> bool:
+        """Return whether any policy ever had plans of that product."""
         ...
 
     def adopted(self, policy_text: str) -> None:

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from withhold.domain.accounts import Opening, Opens, Roles, merged, moved, opened, outs_of
-from withhold.domain.directory import Subject, SubjectKind
+from withhold.domain.directory import Directory, Subject, SubjectKind
 from withhold.domain.ledger import EventKind, Json
 from withhold.domain.names import AccountId, OrganizationId, PlanId, ProductId, SubjectNo
 from withhold.domain.parties import PartyKind
 from withhold.domain.policy import Role
 from withhold.errors import InputError
 from withhold.ports import Ports, Transaction
+from withhold.services.bulk import append_all
 from withhold.services.events import append, here
 from withhold.services.preferences import unknown
 
@@ -99,22 +101,18 @@ def put_account(ports: Ports, request: AccountRequest) -> Subject:
 
 
 def put_accounts(ports: Ports, requests: Sequence[AccountRequest]) -> list[Subject]:
-    """Open or move many accounts in one transaction: all of them, or none when one is not valid.
+    """Open or move many accounts, a chunk at a time: none when one is not valid.
 
     Raises:
         UnknownOrganization, UnknownProduct, UnknownPlan, InputError: as `put_account`.
+        StorageError, StateUnknown: some may be recorded; sending them again completes it.
     """
-
-    def change(transaction: Transaction) -> list[Subject]:
-        return [_put(ports, transaction, request) for request in requests]
-
-    return ports.ledger.append(change)
+    return append_all(ports.ledger, requests, _checked, partial(_put, ports))
 
 
 def _put(ports: Ports, transaction: Transaction, request: AccountRequest) -> Subject:
     kind = SubjectKind.ACCOUNT
-    _check(transaction, request.id, request.plans)
-    roles = _roles(transaction, request)
+    roles = _checked(transaction, request)
     known = transaction.find(kind, request.id)
     if known is not None:
         return _move(ports, transaction, known, request.plans, roles)
@@ -123,19 +121,25 @@ def _put(ports: Ports, transaction: Transaction, request: AccountRequest) -> Sub
     return _open(ports, transaction, opening, {"opens": request.opens.value})
 
 
-def _check(transaction: Transaction, external_id: str, plans: Mapping[ProductId, PlanId]) -> None:
+def _checked(directory: Directory, request: AccountRequest) -> Roles | None:
+    """Return the roles of a request that is valid."""
+    _check(directory, request.id, request.plans)
+    return _roles(directory, request)
+
+
+def _check(directory: Directory, external_id: str, plans: Mapping[ProductId, PlanId]) -> None:
     if not 0 < len(external_id) <= MAX_ID_CHARS or not external_id.isprintable():
         raise InputError(f"an id has 1 to {MAX_ID_CHARS} printable characters")
     for product, plan in plans.items():
-        transaction.policy.plan(product, plan)
+        directory.policy.plan(product, plan)
 
 
-def _roles(transaction: Transaction, request: AccountRequest) -> Roles | None:
+def _roles(directory: Directory, request: AccountRequest) -> Roles | None:
     if request.organizations is None:
         return None
     roles: dict[SubjectNo, Role] = {}
     for external_id, role in request.organizations:
-        organization = transaction.find(SubjectKind.ORGANIZATION, external_id)
+        organization = directory.find(SubjectKind.ORGANIZATION, external_id)
         if organization is None:
             raise unknown(SubjectKind.ORGANIZATION, external_id)
         if organization.no in roles:

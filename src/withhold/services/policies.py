@@ -1,7 +1,14 @@
 """Adopting a policy: one public entry, however many people it covers.
 
-The entry carries what becomes of the plans' defaults and locks. Only a product that is new gives every
-account and organisation an entry of its own, in the same transaction, since each gets a standing for it.
+The entry carries what becomes of the plans' defaults and locks. Only a product that comes, new or back,
+gives accounts and organisations entries of their own, since each has a standing for it. These go ahead of
+the policy, a chunk at a time, so that an opt-out never waits for all of them:
+
+    every holder, by number -> whoever was named since, by position -> the few left + the policy
+         chunk by chunk              chunk by chunk                       one transaction
+
+So a product is never in force before everybody is ready for it. An adoption that ends midway leaves
+holdings for a product that is not offered, which decide nothing; the next one goes on from there.
 
 Source: design section 2. Not here: the file's rules (`domain.policy_file`), the effects
 (`domain.policy_adoption`).
@@ -9,17 +16,22 @@ Source: design section 2. Not here: the file's rules (`domain.policy_file`), the
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+
 from withhold.domain import policy_file
 from withhold.domain.changes import At
 from withhold.domain.directory import PlanParties, Subject, SubjectKind
 from withhold.domain.ledger import Event, EventKind, Json
-from withhold.domain.names import PartyNo, PlanId, Position, ProductId
+from withhold.domain.names import PartyNo, PlanId, Position, ProductId, SubjectNo
 from withhold.domain.parties import PartyKind
 from withhold.domain.policy import Policy, changes
 from withhold.domain.policy_adoption import adopted, given_products, introduced
 from withhold.domain.standing import Effect
-from withhold.errors import UnknownPlan
+from withhold.errors import LedgerMoved, UnknownPlan
 from withhold.ports import Ports, Transaction
+from withhold.services.bulk import CHUNK
 from withhold.services.events import append, here
 
 
@@ -29,15 +41,79 @@ def adopt(ports: Ports, text: str) -> Position | None:
     Raises:
         PolicyFileError: the text is not a valid policy; names line and reason.
         PolicyError: it changes what must not change while a product or a plan lasts.
+        LedgerMoved: another policy was adopted meanwhile.
     """
-    policy = policy_file.loads(text)
-    return ports.ledger.append(lambda transaction: _adopt(ports, transaction, policy, text))
+    new = policy_file.loads(text)
+    ahead = _prepare(ports, new)
+    return ports.ledger.append(lambda transaction: _adopt(ports, transaction, new, text, ahead))
 
 
-def _adopt(ports: Ports, transaction: Transaction, new: Policy, text: str) -> Position | None:
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """What was done ahead of an adoption.
+
+    Attributes:
+        old: the policy that it replaces.
+        coming: the products for which holders were made ready.
+        upto: the position up to which whoever has an entry is ready.
+    """
+
+    old: Policy | None
+    coming: frozenset[ProductId]
+    upto: Position
+
+
+def _prepare(ports: Ports, new: Policy) -> _Ahead:
+    with ports.ledger.directory() as directory:
+        old, head = directory.policy if directory.head else None, directory.head
+    if old is None or old.digest == new.digest:
+        return _Ahead(old, frozenset(), head)
+    changes(old, new)  # refuses a policy that cannot be adopted before anything is recorded for it
+    coming = _coming(old, new)
+    return _Ahead(old, coming, _make_ready(ports, coming, head) if coming else head)
+
+
+def _make_ready(ports: Ports, coming: frozenset[ProductId], upto: Position) -> Position:
+    """Make holders ready until few are left; return the position up to which they are."""
+    after: SubjectNo | None = SubjectNo(0)
+    while after is not None:
+        after = ports.ledger.append(partial(_ready_by_number, ports, coming, after))
+    while ports.ledger.head() - upto > CHUNK:
+        upto = ports.ledger.append(partial(_ready_by_position, ports, coming, upto))
+    return upto
+
+
+def _ready_by_number(
+    ports: Ports, coming: frozenset[ProductId], after: SubjectNo, transaction: Transaction
+) -> SubjectNo | None:
+    """Make the next holders ready; return the last of them, None when there are no more."""
+    subjects = list(islice(transaction.accounts(after), CHUNK))
+    for subject in subjects:
+        _ready(ports, transaction, subject, coming)
+    return subjects[-1].no if subjects else None
+
+
+def _ready_by_position(
+    ports: Ports, coming: frozenset[ProductId], after: Position, transaction: Transaction
+) -> Position:
+    """Make whoever the next entries name ready; return the position of the last of these."""
+    upto = Position(min(after + CHUNK, transaction.head))
+    for no in transaction.named(after, upto):
+        _ready(ports, transaction, transaction.subject(no), coming)
+    return upto
+
+
+def _adopt(
+    ports: Ports, transaction: Transaction, new: Policy, text: str, ahead: _Ahead
+) -> Position | None:
     old = transaction.policy if transaction.head else None
     if old is not None and old.digest == new.digest:
         return None
+    if old != ahead.old:
+        raise LedgerMoved("another policy was adopted meanwhile; read it and adopt again")
+    if ahead.coming:
+        for no in transaction.named(ahead.upto, transaction.head):
+            _ready(ports, transaction, transaction.subject(no), ahead.coming)
     at = here(transaction, ports.clock)
     plans, effects = _plans_after(transaction, old, new, at)
     body: dict[str, Json] = {"policy": text, "digest": new.digest, "version": new.version}
@@ -46,8 +122,6 @@ def _adopt(ports: Ports, transaction: Transaction, new: Policy, text: str) -> Po
         Event(EventKind.POLICY_ADOPTED, None, body, at.recorded_at, effects, None, plans)
     )
     transaction.adopted(text)
-    if old is not None:
-        _give_products(ports, transaction, old, new)
     return position
 
 
@@ -56,7 +130,7 @@ def _plans_after(
 ) -> tuple[tuple[PlanParties, ...], tuple[Effect, ...]]:
     after: dict[tuple[ProductId, PlanId], PlanParties] = {}
     effects: list[Effect] = []
-    is_back = _returned(transaction, old, new)
+    is_back = {p for p in _coming(old, new) if old is not None and transaction.had(p)}
     for change in changes(old, new):
         key = (change.product, change.plan)
         parties = after.get(key) or _known(transaction, old, *key)
@@ -88,46 +162,28 @@ def _new_parties(transaction: Transaction, product: ProductId) -> tuple[PartyNo,
     )
 
 
-def _returned(transaction: Transaction, old: Policy | None, new: Policy) -> set[ProductId]:
-    """Return the products that stood in an earlier policy, but not in the one in force.
-
-    Whoever had an account then still has its holding; without anybody there are no rows either.
-    """
-    fresh = _fresh(old, new)
-    if old is None or not fresh:
-        return set()
-    back: set[ProductId] = set()
-    for subject in transaction.accounts():
-        back |= fresh & subject.holdings.keys()
-        if back == fresh:
-            break
-    return back
-
-
-def _fresh(old: Policy | None, new: Policy) -> set[ProductId]:
+def _coming(old: Policy | None, new: Policy) -> frozenset[ProductId]:
+    """Return the products that stand in the new policy, but not in the one in force."""
     before = {product.id for product in old.products} if old is not None else set()
-    return {product.id for product in new.products} - before
+    return frozenset({product.id for product in new.products} - before)
 
 
-def _give_products(ports: Ports, transaction: Transaction, old: Policy, new: Policy) -> None:
-    """Give everybody a standing for the products that are new."""
-    fresh = sorted(_fresh(old, new))
-    if not fresh:
-        return
-    for subject in transaction.accounts():
-        missing = [product for product in fresh if product not in subject.holdings]
-        if missing:
-            _give(ports, transaction, subject, missing)
-
-
-def _give(
-    ports: Ports, transaction: Transaction, subject: Subject, products: list[ProductId]
+def _ready(
+    ports: Ports, transaction: Transaction, subject: Subject, coming: frozenset[ProductId]
 ) -> None:
+    """Give a holder a standing for the products that come, out if anybody of its group said out."""
     is_account = subject.kind is SubjectKind.ACCOUNT
     party_kind = PartyKind.ACCOUNT if is_account else PartyKind.ORGANIZATION
-    parties = {p: transaction.new_party(party_kind, p, subject.no) for p in products}
+    parties = {
+        product: transaction.new_party(party_kind, product, subject.no)
+        for product in sorted(coming)
+        if product not in subject.holdings
+    }
+    group = [transaction.subject(no) for no in subject.group]
     at = here(transaction, ports.clock)
-    change = given_products(subject, parties, at)
+    change = given_products(subject, group, sorted(coming), parties, at)
+    if change is None:
+        return
     kind = EventKind.ACCOUNT_MOVED if is_account else EventKind.ORGANIZATION_MOVED
     numbers: dict[str, Json] = {str(product): party for product, party in parties.items()}
     append(transaction, kind, change, {"parties": numbers}, at)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from withhold.domain.changes import At, Change
 from withhold.domain.directory import Directory, Subject, SubjectKind
@@ -40,6 +41,7 @@ from withhold.errors import (
     WithholdError,
 )
 from withhold.ports import Ports, Remembered, Transaction
+from withhold.services.bulk import append_all
 from withhold.services.events import append, here
 
 
@@ -103,20 +105,17 @@ def set_preference(ports: Ports, request: PreferenceRequest) -> PreferenceStatus
 
 
 def opt_out_many(ports: Ports, requests: Sequence[PreferenceRequest]) -> list[PreferenceStatus]:
-    """Record many opt-outs in one transaction: all of them, or none when one is not valid.
+    """Record many opt-outs, a chunk at a time: none when one is not valid.
 
     Raises:
         InputError: one of them is an opt-in.
         UnknownAccount, UnknownOrganization, UnknownProduct: there is no such switch.
+        StorageError, StateUnknown: some may be recorded; sending them again completes it.
     """
     for request in requests:
         if request.allowed:
             raise InputError("many at once: only opt-outs are taken; send an opt-in by itself")
-
-    def change(transaction: Transaction) -> list[PreferenceStatus]:
-        return [_set(ports, transaction, request) for request in requests]
-
-    return ports.ledger.append(change)
+    return append_all(ports.ledger, requests, _turned, partial(_set, ports))
 
 
 def status(
@@ -148,8 +147,7 @@ def check(ports: Ports, product: ProductId, accounts: Sequence[AccountId]) -> li
 
 
 def _set(ports: Ports, transaction: Transaction, request: PreferenceRequest) -> PreferenceStatus:
-    subject = _holder(transaction, request.kind, request.id, request.product)
-    _check_actor(transaction, subject, request)
+    subject = _turned(transaction, request)
     key = request.idempotency_key
     if key is None:
         return _turn(ports, transaction, subject, request)
@@ -161,6 +159,16 @@ def _set(ports: Ports, transaction: Transaction, request: PreferenceRequest) -> 
     own = transaction.subject(subject.no).holdings[request.product]
     transaction.remember(key, Remembered(digest, own.position))
     return answer
+
+
+def _turned(directory: Directory, request: PreferenceRequest) -> Subject:
+    """Return whose switch is turned, if it is there and the actor's to turn."""
+    subject = directory.find(request.kind, request.id)
+    # an off is taken as long as there is a standing: the product may have left the policy
+    if subject is None or request.allowed or request.product not in subject.holdings:
+        subject = _holder(directory, request.kind, request.id, request.product)
+    _check_actor(directory, subject, request)
+    return subject
 
 
 def _holder(
@@ -262,6 +270,8 @@ def _turn_off(
     """Record an out for the subject and everybody of its group."""
     answer = None
     for each in (subject, *map(transaction.subject, subject.group)):
+        if request.product not in each.holdings:
+            continue  # the product had left before that account came; should it return, off wins
         change = turned_off(each, request.product, here(transaction, ports.clock))
         if change is None:
             continue

@@ -124,9 +124,8 @@ class SqliteTransaction:
             self._subjects.clear()
         self._subjects[subject.no] = subject
 
-    def accounts(self) -> Iterator[Subject]:
-        """Yield every account and organisation, in order of number, a page at a time."""
-        after = SubjectNo(0)
+    def accounts(self, after: SubjectNo) -> Iterator[Subject]:
+        """Yield every account and organisation above a number, in order, a page at a time."""
         while True:
             rows = self._connection.execute(
                 "SELECT record FROM subjects WHERE no > ? ORDER BY no LIMIT ?", (after, _PAGE)
@@ -136,6 +135,19 @@ class SqliteTransaction:
                 return
             yield from subjects
             after = subjects[-1].no
+
+    def named(self, after: Position, upto: Position) -> list[SubjectNo]:
+        """Return whose entries stand above one position and up to another, each once, in order."""
+        rows = self._connection.execute(
+            "SELECT DISTINCT subject FROM entries WHERE position > ? AND position <= ?"
+            " AND subject IS NOT NULL ORDER BY subject",
+            (after, upto),
+        )
+        return [SubjectNo(no) for (no,) in rows]
+
+    def had(self, product: ProductId) -> bool:
+        """Return whether any policy ever had plans of that product."""
+        return any(key[0] == product for key in self._force()[1])
 
     def recall(self, key: str) -> Remembered | None:
         """Return what an idempotency key was used for, None when it is new."""
