@@ -233,28 +233,6 @@ def test_a_waiting_writer_that_is_interrupted_leaves_the_others_a_leader(control
     assert notes(control) == ["next"]
 
 
-class InterruptedOnce(Control):
-    """Ctrl-C reaches the first leader while it waits for others to queue up."""
-
-    was_interrupted = False
-
-    def _gather(self) -> None:
-        super()._gather()
-        if not self.was_interrupted:
-            self.was_interrupted = True
-            raise KeyboardInterrupt
-
-
-def test_an_interrupt_before_the_commit_gives_the_lead_away(tmp_path: Path) -> None:
-    control = InterruptedOnce(tmp_path / "control.db")
-    ran: list[str] = []
-    with pytest.raises(KeyboardInterrupt):
-        control.run(lambda _: ran.append("interrupted"))
-    control.run(lambda _: ran.append("next"))
-    assert ran == ["next"]
-    control.close()
-
-
 def test_a_writer_after_a_crowd_is_answered_alone(control: Control) -> None:
     together(control, *[note(f"n{n}") for n in range(8)])
     assert control.run(note("alone")) == 9

@@ -36,7 +36,6 @@ T = TypeVar("T")
 
 BUSY_MS = 30_000  # how long a writer of one process waits for one of another
 MAX_JOBS = 256  # in one commit, so that the first to wait is never kept long
-GATHER_S = 50e-6  # a leader waits this long for a crowd that was just answered and writes again
 IDLE_READERS = 16  # connections kept open for later readers
 WAL_PAGES = 4_000  # 16 MB of log between checkpoints
 
@@ -106,7 +105,6 @@ class Control:
         self._mutex = threading.Lock()
         self._queue: deque[_Ticket[object]] = deque()
         self._is_led = False
-        self._answered = 0  # jobs in the last commit
         self._owner = 0
         self._epoch = 0
         self._idle: deque[apsw.Connection] = deque()
@@ -168,25 +166,15 @@ class Control:
             if self._is_closed:
                 raise StorageError("the control database is closed; nothing was recorded")
             self._queue.append(ticket)  # type: ignore[arg-type]  # read only through its own T
-            ticket.is_leading = not self._is_led
-            self._is_led = True
+            if not self._is_led:
+                self._is_led = True
+                return True
         try:
-            if not ticket.is_leading:
-                ticket.gate.acquire()
-            if not ticket.is_done:
-                self._gather()
+            ticket.gate.acquire()
         except BaseException:  # an interrupt: do not leave the others without a leader
             self._abandon(ticket)
             raise
         return not ticket.is_done
-
-    def _gather(self) -> None:
-        """Let writers that were just answered queue up again, so that fewer commits carry them.
-
-        A lone writer is kept at most once, after a crowd that does not come back.
-        """
-        if self._answered > len(self._queue):
-            time.sleep(GATHER_S)
 
     def _abandon(self, ticket: _Ticket[T]) -> None:
         with self._mutex:
@@ -212,7 +200,6 @@ class Control:
             self._commit(batch)
         finally:
             self._owner = 0
-            self._answered = len(batch)
             with self._mutex:
                 successor = self._successor()
             for ticket in batch:
