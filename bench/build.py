@@ -141,13 +141,13 @@ def _decision(ports: Ports, folder: Path) -> Figures:
     fastest = min(copies, key=lambda name: copies[name])
     found: Figures = {f"copy_{name}": seconds for name, seconds in copies.items()}
     found |= {
-        "read_two_columns": statistics.median(reads),
+        "read": statistics.median(reads),
         "decide": statistics.median(decides),
         "decide_and_commit": statistics.median(commits),
         "fastest_copy": fastest,
     }
     found["copy_ratio"] = copies[fastest] / statistics.median(commits)
-    found["read_ratio"] = statistics.median(reads) / statistics.median(decides)
+    found["read_ratio"] = statistics.median(reads) / statistics.median(commits)
     return found
 
 
@@ -222,7 +222,11 @@ def _joins(rows: int, folder: Path) -> Figures:
     digests: dict[str, str] = {}
     for name, route in routes.items():
         digests[name] = hashlib.sha256(np.sort(route()).astype("<i8").tobytes()).hexdigest()
-        found[f"join_{name}"] = median(route, 3)
+    turns: dict[str, list[float]] = {name: [] for name in routes}
+    for _ in range(TURNS):
+        for name, route in routes.items():
+            turns[name].append(_seconds(route))
+    found |= {f"join_{name}": statistics.median(seconds) for name, seconds in turns.items()}
     connection.close()
     found["join_same_rows"] = digests["withhold"] == digests["hash_join"] == digests["as_of"]
     found["naive_is_wrong"] = digests["naive"] != digests["withhold"]
@@ -291,10 +295,10 @@ def _print(figures: Figures, rows: int) -> None:
     copy = f"{figures['fastest_copy']} copy {of['copy_' + str(figures['fastest_copy'])]:.2f} s"
     committed = "every row decided, vectors committed"
     line(committed, of["decide_and_commit"], copy, of["copy_ratio"], f">= {COPY_TARGET}")
-    read = f"reading two columns {of['read_two_columns'] * 1000:.1f} ms"
-    line("every row decided", of["decide"], read, of["read_ratio"], f">= {READ_TARGET}")
+    read = f"reading what it needs {of['read'] * 1000:.1f} ms"
+    line(committed, of["decide_and_commit"], read, of["read_ratio"], f">= {READ_TARGET}")
     line("one party a row", of["join_withhold"], "DuckDB hash join", of["hash_join_ratio"], ">= 1")
-    line("one party a row", of["join_withhold"], "DuckDB as-of join", of["as_of_ratio"], ">= 1")
+    line("one party a row", of["join_withhold"], "DuckDB as-of join", of["as_of_ratio"], ">= 5")
     Console(stderr=True).print(table)
     Console(stderr=True).print(
         f"same row numbers: {figures['join_same_rows']}; "
