@@ -368,3 +368,32 @@ def test_a_write_that_fails_is_never_answered_as_done(
     with pytest.raises(error):
         ledger.append(lambda t: open_account(t, "ana"))
     assert ledger.head() == kept
+
+
+def test_a_policy_seen_by_two_jobs_of_a_lost_transaction_is_forgotten(tmp_path: Path) -> None:
+    other = POLICY.replace('version = "', 'version = "other-', 1)
+
+    def adopt_text(transaction: Transaction, text: str) -> str:
+        transaction.add(Event(EventKind.POLICY_ADOPTED, None, {"text": text}, 1))
+        transaction.adopted(text)
+        return transaction.policy.version
+
+    def refuse(transaction: Transaction) -> None:
+        raise LockedByPlan("no")
+
+    with SqliteHome(tmp_path).open() as ledger:
+
+        def lost(transaction: Transaction) -> None:
+            adopt_text(transaction, other)
+            with pytest.raises(LockedByPlan):
+                ledger.append(refuse)  # whoever comes next begins with a fresh transaction
+            assert ledger.append(lambda t: t.policy.version).startswith("other-")
+            raise StorageError("the commit failed")
+
+        with pytest.raises(StorageError):
+            ledger.append(lost)
+        version = ledger.append(lambda t: adopt_text(t, POLICY))
+        assert not version.startswith("other-")
+        assert ledger.append(lambda t: t.policy.version) == version
+        with ledger.directory() as directory:
+            assert directory.policy.version == version
