@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -448,3 +449,24 @@ def test_credentials_are_found_by_hash_alone(tmp_path: Path) -> None:
 
 def test_the_clock_shows_milliseconds() -> None:
     assert SystemClock().now_ms() > 1_600_000_000_000
+
+
+def test_closing_waits_for_the_job_that_another_thread_runs(tmp_path: Path) -> None:
+    control = Control(tmp_path / "control.db")
+    control.run(lambda c: c.execute("CREATE TABLE t(x)").fetchall())
+    begun, answers = threading.Event(), []
+
+    def job(connection: apsw.Connection) -> str:
+        begun.set()
+        time.sleep(0.05)
+        connection.execute("INSERT INTO t VALUES (1)")
+        return "kept"
+
+    worker = threading.Thread(target=lambda: answers.append(control.run(job)))
+    worker.start()
+    begun.wait()
+    control.close()
+    worker.join()
+    assert answers == ["kept"]
+    with pytest.raises(StorageError):
+        control.run(lambda _: None)

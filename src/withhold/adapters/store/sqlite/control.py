@@ -299,9 +299,11 @@ class Control:
             self._idle.append(connection)
 
     def close(self) -> None:
-        """Close every connection that is not in use; the others close when they are put back."""
+        """Take no more jobs, finish those that wait, and close; readers close when they are put back."""
         with self._mutex:
             self._is_closed = True
+        while self._is_led:  # another thread commits, for itself or for others: let it
+            time.sleep(0.001)
         while self._idle:
             self._idle.pop().close()
         self._writer.close()
