@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -14,7 +15,7 @@ from withhold.domain.interactions import IdState, Provenance
 from withhold.domain.names import Ordinal, Position, ProductId, SubjectNo
 from withhold.domain.parties import Author
 from withhold.errors import StateUnknown, StorageError
-from withhold.ports import KnownConversation, KnownId, RowBatch
+from withhold.ports import KnownConversation, KnownId, RowBatch, TraceKind, Use
 
 VIBE, STUDIO = ProductId("vibe"), ProductId("studio")
 ANA = Author(SubjectNo(1), None, VIBE)
@@ -93,15 +94,17 @@ def test_trimming_drops_sealed_rows_and_reuses_no_ordinal(
 def test_what_is_known_of_ids_is_per_product_and_is_replaced(
     intake: MemoryIntake | SqliteIntake,
 ) -> None:
-    stored = KnownId(IdState.STORED, Ordinal(4), OWN)
-    refused = KnownId(IdState.REFUSED, None, Provenance(frozenset({ANA}), Position(-1)))
+    stored = KnownId(IdState.STORED, Ordinal(4), OWN, Position(8))
+    refused = KnownId(
+        IdState.REFUSED, None, Provenance(frozenset({ANA}), Position(-1)), Position(0)
+    )
     with intake.transaction() as kept:
         kept.put_ids(VIBE, {"a": stored, "b": refused})
     with intake.transaction() as kept:
         many = [f"id-{n}" for n in range(1200)]
         assert kept.ids(VIBE, ["a", "b", "c", *many]) == {"a": stored, "b": refused}
         assert kept.ids(STUDIO, ["a", "b"]) == {}
-        deleted = KnownId(IdState.DELETED, Ordinal(4), OWN)
+        deleted = KnownId(IdState.DELETED, Ordinal(4), OWN, Position(8))
         kept.put_ids(VIBE, {"a": deleted})
     assert intake.find(VIBE, "a") == deleted
     assert intake.find(VIBE, "nobody") is None
@@ -121,29 +124,53 @@ def test_documents_and_conversations_are_known_by_name(intake: MemoryIntake | Sq
         assert kept.mark("Hello") not in known.marks
 
 
-def test_documents_are_lowered_by_the_ids_that_uploaded_them(
-    intake: MemoryIntake | SqliteIntake,
-) -> None:
-    low = Provenance(OWN.authors, Position(-1))
+def test_what_uses_a_source_is_found_by_traces(intake: MemoryIntake | SqliteIntake) -> None:
     with intake.transaction() as kept:
-        kept.put_documents({"ab": OWN, "cd": OWN, "ef": low})
-        kept.put_uploads(VIBE, {("d1", "ab"), ("d2", "cd"), ("d3", "ef")})
-        kept.put_uploads(VIBE, [("d1", "ab"), ("d3", "cd")])
+        document = kept.trace(TraceKind.DOCUMENT, VIBE, "ab")
+        assert document == kept.trace(TraceKind.DOCUMENT, STUDIO, "ab")
+        row, other = (kept.trace(TraceKind.ROW, p, "a") for p in (VIBE, STUDIO))
+        chat = kept.trace(TraceKind.CONVERSATION, VIBE, "a")
+        assert len({document, row, other, chat}) == 4
+        kept.put_uses([Use(document, row, Position(3)), Use(document, other, Position(5))])
+        kept.put_uses([Use(row, chat, Position(0)), Use(document, row, Position(1))])
     with intake.transaction() as kept:
-        kept.lower_uploads(STUDIO, ["d1"], Position(-1))
-        kept.lower_uploads(VIBE, ["nothing"], Position(-1))
-        assert kept.documents(["ab", "cd", "ef"]) == {"ab": OWN, "cd": OWN, "ef": low}
-        kept.lower_uploads(VIBE, ["d2", "d1"], Position(3))
-    three = Provenance(OWN.authors, Position(3))
+        assert set(kept.users(document, Position(-1))) == {row, other}
+        assert set(kept.users(document, Position(2))) == {row, other}
+        assert set(kept.users(document, Position(3))) == {other}
+        assert list(kept.users(row, Position(-1))) == [chat]
+        assert list(kept.users(chat, Position(-1))) == []
+
+
+def test_provenance_is_replaced_by_trace(intake: MemoryIntake | SqliteIntake) -> None:
+    lower = Provenance(frozenset({ANA}), Position(2))
+    stored = KnownId(IdState.STORED, Ordinal(4), OWN, Position(8))
+    chat = KnownConversation(OWN, frozenset({7}), Position(9), is_deleted=False)
     with intake.transaction() as kept:
-        kept.lower_uploads(VIBE, ["d3"], Position(5))  # never raised
-        assert kept.documents(["ab", "cd", "ef"]) == {"ab": three, "cd": three, "ef": low}
+        kept.put_ids(VIBE, {"a": stored})
+        kept.put_documents({"ab": OWN})
+        kept.put_conversations(VIBE, {"c": chat})
+    with intake.transaction() as kept:
+        names = {TraceKind.ROW: "a", TraceKind.DOCUMENT: "ab", TraceKind.CONVERSATION: "c"}
+        for kind, name in names.items():
+            trace = kept.trace(kind, VIBE, name)
+            assert kept.provenance(trace) == OWN
+            kept.put_provenance(trace, lower)
+            assert kept.provenance(trace) == lower
+            assert kept.provenance(kept.trace(kind, VIBE, "unheard")) is None
+        assert kept.documents(["ab"]) == {"ab": lower}
+        assert kept.conversations(VIBE, ["c"]) == {"c": replace(chat, provenance=lower)}
+        row = kept.trace(TraceKind.ROW, VIBE, "a")
+        assert kept.row(row) == replace(stored, provenance=lower)
+        gone = KnownId(IdState.DELETED, Ordinal(4), lower, Position(8))
+        kept.put_row(row, gone)
+        assert kept.row(kept.trace(TraceKind.ROW, STUDIO, "a")) is None
+    assert intake.find(VIBE, "a") == gone
 
 
 def test_an_error_inside_a_batch_leaves_no_trace(intake: MemoryIntake | SqliteIntake) -> None:
     with pytest.raises(LookupError), intake.transaction() as kept:
         kept.store(rows(0, "a"))
-        kept.put_ids(VIBE, {"a": KnownId(IdState.STORED, Ordinal(0), OWN)})
+        kept.put_ids(VIBE, {"a": KnownId(IdState.STORED, Ordinal(0), OWN, Position(8))})
         raise LookupError
     assert intake.end(VIBE) == 0
     assert intake.find(VIBE, "a") is None
@@ -156,7 +183,7 @@ def test_a_batch_is_visible_to_itself_and_to_nobody_else(
     intake: MemoryIntake | SqliteIntake,
 ) -> None:
     with intake.transaction() as kept:
-        kept.put_ids(VIBE, {"a": KnownId(IdState.STORED, Ordinal(0), OWN)})
+        kept.put_ids(VIBE, {"a": KnownId(IdState.STORED, Ordinal(0), OWN, Position(8))})
         assert "a" in kept.ids(VIBE, ["a"])
         assert intake.find(VIBE, "a") is None
     assert intake.find(VIBE, "a") is not None
@@ -178,7 +205,7 @@ def test_another_process_sees_a_batch_at_once(tmp_path: Path) -> None:
 def test_names_stay_out_of_the_tables_of_what_is_known(tmp_path: Path) -> None:
     store = SqliteIntake(tmp_path / "capture.db", KEY)
     with store.transaction() as kept:
-        kept.put_ids(VIBE, {"an-id-of-ana": KnownId(IdState.REFUSED, None, OWN)})
+        kept.put_ids(VIBE, {"an-id-of-ana": KnownId(IdState.REFUSED, None, OWN, Position(8))})
         kept.put_documents({"a-hash-of-ana": OWN})
         kept.put_conversations(
             VIBE,
@@ -217,7 +244,7 @@ def test_a_failed_commit_keeps_all_of_a_batch_or_nothing(
     store = MemoryIntake(ask)
     with pytest.raises(error), store.transaction() as kept:
         kept.store(rows(0, "a"))
-        kept.put_ids(VIBE, {"a": KnownId(IdState.STORED, Ordinal(0), OWN)})
+        kept.put_ids(VIBE, {"a": KnownId(IdState.STORED, Ordinal(0), OWN, Position(8))})
     assert (store.end(VIBE) == 1) is is_kept
     assert (store.find(VIBE, "a") is not None) is is_kept
 
@@ -226,7 +253,7 @@ def test_a_full_disk_keeps_nothing_and_the_store_goes_on(tmp_path: Path) -> None
     store = SqliteIntake(tmp_path / "capture.db", KEY)
     pages = store._writer.pragma("page_count")
     store._writer.pragma("max_page_count", pages)
-    names = {f"id-{n}": KnownId(IdState.REFUSED, None, OWN) for n in range(3000)}
+    names = {f"id-{n}": KnownId(IdState.REFUSED, None, OWN, Position(8)) for n in range(3000)}
     with pytest.raises(StorageError, match="full"), store.transaction() as kept:
         kept.put_ids(VIBE, names)
     store._writer.pragma("max_page_count", 100_000)

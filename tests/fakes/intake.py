@@ -11,13 +11,21 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from withhold.domain.interactions import Provenance
 from withhold.domain.names import Ordinal, Position, ProductId
 from withhold.errors import StateUnknown, StorageError
-from withhold.ports import IntakeTransaction, KnownConversation, KnownId, RowBatch
+from withhold.ports import (
+    IntakeTransaction,
+    KnownConversation,
+    KnownId,
+    RowBatch,
+    Trace,
+    TraceKind,
+    Use,
+)
 
 
 class Fault(Enum):
@@ -33,8 +41,8 @@ class _State:
     ends: dict[ProductId, int] = field(default_factory=dict)
     ids: dict[tuple[ProductId, str], KnownId] = field(default_factory=dict)
     documents: dict[str, Provenance] = field(default_factory=dict)
-    uploads: set[tuple[ProductId, str, str]] = field(default_factory=set)
     conversations: dict[tuple[ProductId, str], KnownConversation] = field(default_factory=dict)
+    uses: dict[tuple[Trace, Trace], Position] = field(default_factory=dict)
 
     def copied(self) -> _State:
         """Return a copy that shares only values that never change."""
@@ -43,8 +51,8 @@ class _State:
             dict(self.ends),
             dict(self.ids),
             dict(self.documents),
-            set(self.uploads),
             dict(self.conversations),
+            dict(self.uses),
         )
 
 
@@ -123,19 +131,45 @@ class _Transaction:
     def put_documents(self, known: Mapping[str, Provenance]) -> None:
         self.state.documents.update(known)
 
-    def put_uploads(self, product: ProductId, uploads: Iterable[tuple[str, str]]) -> None:
-        self.state.uploads.update((product, i, sha256) for i, sha256 in uploads)
-
-    def lower_uploads(self, product: ProductId, ids: Iterable[str], position: Position) -> None:
-        named = {(product, i) for i in ids}
-        for where, row_id, sha256 in self.state.uploads:
-            known = self.state.documents.get(sha256)
-            if (where, row_id) in named and known is not None:
-                lowest = min(known.position, position)
-                self.state.documents[sha256] = Provenance(known.authors, lowest)
-
     def put_conversations(self, product: ProductId, known: Mapping[str, KnownConversation]) -> None:
         self.state.conversations.update({(product, n): k for n, k in known.items()})
+
+    def trace(self, kind: TraceKind, product: ProductId, name: str) -> Trace:
+        return Trace(kind, ProductId("") if kind is TraceKind.DOCUMENT else product, name.encode())
+
+    def put_uses(self, uses: Iterable[Use]) -> None:
+        for source, user, position in uses:
+            before = self.state.uses.get((source, user), position)
+            self.state.uses[source, user] = max(before, position)
+
+    def users(self, source: Trace, after: Position) -> Iterator[Trace]:
+        return iter([u for (s, u), p in self.state.uses.items() if s == source and p > after])
+
+    def provenance(self, trace: Trace) -> Provenance | None:
+        name = trace.key.decode()
+        if trace.kind is TraceKind.DOCUMENT:
+            return self.state.documents.get(name)
+        if trace.kind is TraceKind.CONVERSATION:
+            known = self.state.conversations.get((trace.product, name))
+            return None if known is None else known.provenance
+        row = self.row(trace)
+        return None if row is None else row.provenance
+
+    def put_provenance(self, trace: Trace, provenance: Provenance) -> None:
+        name, kept = trace.key.decode(), self.state
+        place = (trace.product, name)
+        if trace.kind is TraceKind.DOCUMENT:
+            kept.documents[name] = provenance
+        elif trace.kind is TraceKind.CONVERSATION:
+            kept.conversations[place] = replace(kept.conversations[place], provenance=provenance)
+        else:
+            kept.ids[place] = replace(kept.ids[place], provenance=provenance)
+
+    def row(self, trace: Trace) -> KnownId | None:
+        return self.state.ids.get((trace.product, trace.key.decode()))
+
+    def put_row(self, trace: Trace, known: KnownId) -> None:
+        self.state.ids[trace.product, trace.key.decode()] = known
 
 
 _COLUMNS = (

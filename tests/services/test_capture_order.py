@@ -171,7 +171,7 @@ def test_all_late_rows_of_a_batch_look_through_the_log_once(provider: Provider) 
     ]
     ports = replace(provider.ports, intake=Counting())  # type: ignore[arg-type]
     assert capture(ports, late).accepted == len(late)
-    assert len(scans) == 1
+    assert len(scans) == 2  # the look through, and one for the parties of all that it found
     provider.opt_out("bo")
     assert admitted(provider) == set()
 

@@ -17,7 +17,16 @@ from withhold.ports.credentials import Credential, Credentials
 from withhold.ports.datasets import Datasets, ExportRecord, Reader, Readers
 from withhold.ports.exports import ExportWriter, Piece, Shard
 from withhold.ports.files import Applied, Files, LakeFile, Withdrawn
-from withhold.ports.intake import Intake, IntakeTransaction, KnownConversation, KnownId, RowBatch
+from withhold.ports.intake import (
+    Intake,
+    IntakeTransaction,
+    KnownConversation,
+    KnownId,
+    RowBatch,
+    Trace,
+    TraceKind,
+    Use,
+)
 from withhold.ports.lake import Engine, Lake, LakeRow
 from withhold.ports.ledger import Clock, ConsentTable, Ledger, Record, Remembered, Transaction
 from withhold.ports.reading import Chunk, OpenFile
@@ -51,7 +60,10 @@ __all__ = [
     "Remembered",
     "RowBatch",
     "Shard",
+    "Trace",
+    "TraceKind",
     "Transaction",
+    "Use",
     "Withdrawn",
 ]
 

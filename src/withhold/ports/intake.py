@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from enum import IntEnum
+from typing import NamedTuple, Protocol
 
 from withhold.domain.interactions import IdState, Provenance
 from withhold.domain.names import Ordinal, Position, ProductId
@@ -45,11 +46,13 @@ class KnownId:
     Attributes:
         ordinal: its row, None when it was refused, or deleted before it came.
         provenance: whose content it is; what rows that repeat it inherit. Nobody's, while it has not come.
+        own: the lowest position of a copy of it by itself, without what it repeats.
     """
 
     state: IdState
     ordinal: Ordinal | None
     provenance: Provenance
+    own: Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,41 @@ class KnownConversation:
     marks: frozenset[int]
     newest: Position
     is_deleted: bool
+
+
+class TraceKind(IntEnum):
+    """What a trace is of; the value is its code in the store."""
+
+    ROW = 0  # an interaction, stored or refused
+    DOCUMENT = 1  # a document, by its hash
+    CONVERSATION = 2  # a conversation, by its name
+
+
+class Trace(NamedTuple):
+    """By what something that rows repeat is found again, without its name.
+
+    Attributes:
+        product: of a row or a conversation; empty for a document, which is known in every product.
+        key: a keyed hash.
+    """
+
+    kind: TraceKind
+    product: ProductId
+    key: bytes
+
+
+class Use(NamedTuple):
+    """That something repeats something.
+
+    Attributes:
+        source: what is repeated.
+        user: what repeats it: a row, or the document or conversation that such a row is part of.
+        position: the user's own position.
+    """
+
+    source: Trace
+    user: Trace
+    position: Position
 
 
 class IntakeTransaction(Protocol):
@@ -108,16 +146,36 @@ class IntakeTransaction(Protocol):
         """Keep the provenance of documents; replaces what was known of them."""
         ...
 
-    def put_uploads(self, product: ProductId, uploads: Iterable[tuple[str, str]]) -> None:
-        """Keep which id uploaded the document of which hash."""
-        ...
-
-    def lower_uploads(self, product: ProductId, ids: Iterable[str], position: Position) -> None:
-        """Lower the provenance of all documents that these ids uploaded to a position."""
-        ...
-
     def put_conversations(self, product: ProductId, known: Mapping[str, KnownConversation]) -> None:
         """Keep what is known of conversations; replaces what was known of them."""
+        ...
+
+    def trace(self, kind: TraceKind, product: ProductId, name: str) -> Trace:
+        """Return the trace of a row's id, a document's hash or a conversation's name."""
+        ...
+
+    def put_uses(self, uses: Iterable[Use]) -> None:
+        """Keep what repeats what; of a use that is known already the higher position stays."""
+        ...
+
+    def users(self, source: Trace, after: Position) -> Iterator[Trace]:
+        """Yield everything whose use of a source has a position above ``after``."""
+        ...
+
+    def provenance(self, trace: Trace) -> Provenance | None:
+        """Return whose content a row, document or conversation is, None when it is not known."""
+        ...
+
+    def put_provenance(self, trace: Trace, provenance: Provenance) -> None:
+        """Keep whose content it is from now on; the rest of what is known of it stays."""
+        ...
+
+    def row(self, trace: Trace) -> KnownId | None:
+        """Return what is known of a row."""
+        ...
+
+    def put_row(self, trace: Trace, known: KnownId) -> None:
+        """Keep what became of a row; replaces what was known of it."""
         ...
 
 

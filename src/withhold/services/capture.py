@@ -19,7 +19,7 @@ that order lose nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -32,14 +32,21 @@ from withhold.domain.interactions import (
     Rejected,
     inherit,
 )
-from withhold.domain.ledger import DeletedRow
-from withhold.domain.names import Position, ProductId, SubjectNo
+from withhold.domain.names import Position, ProductId
 from withhold.domain.tokens import mint
 from withhold.errors import InputError
-from withhold.ports import IntakeTransaction, KnownConversation, KnownId, Ports
+from withhold.ports import (
+    IntakeTransaction,
+    KnownConversation,
+    KnownId,
+    Ports,
+    Trace,
+    TraceKind,
+)
 from withhold.services.capture_memory import Memory
-from withhold.services.deleting import Deletion, delete_rows
+from withhold.services.deleting import delete_rows
 from withhold.services.late import Late, changes_nothing, overtaken
+from withhold.services.reach import Lowered, Reach
 from withhold.services.resolution import Resolver
 
 
@@ -112,13 +119,15 @@ class _Batch:
         self._ports = ports
         self._kept = kept
         self._resolver = resolver
-        self._deletions: list[Deletion] = []
         self._late: dict[ProductId, list[Late]] = {}
+        self._lowered: list[Lowered] = []
+        self._copies: set[tuple[ProductId, str]] = set()
 
     def take(
         self, lines: list[tuple[int, Interaction | Rejected]], head: Position
     ) -> CaptureAnswer:
         self._memory = Memory(self._kept, (i for _, i in lines if isinstance(i, Interaction)))
+        self._reach = Reach(self._ports, self._kept, self._resolver, self._memory)
         counts = dict.fromkeys(Outcome, 0)
         rejected = [item for _, item in lines if isinstance(item, Rejected)]
         for line, row, own in self._in_order(lines, rejected):
@@ -127,10 +136,12 @@ class _Batch:
             except InputError as error:
                 rejected.append(Rejected(line, str(error)))
         self._memory.keep()
-        for product, late in self._late.items():
-            self._withdraw_overtaken(product, late)
+        self._follow_late()
+        dropped = self._memory.store() - self._copies
+        counts[Outcome.ACCEPTED] -= len(dropped)
+        counts[Outcome.WITHHELD] += len(dropped)
         # before the intake commits: a crash between withdraws a row too many, never one too few
-        delete_rows(self._ports, self._deletions)
+        delete_rows(self._ports, self._reach.deletions())
         rejected.sort(key=lambda r: r.line)
         return CaptureAnswer(
             counts[Outcome.ACCEPTED],
@@ -160,13 +171,11 @@ class _Batch:
         known = self._memory.known(row)
         if known is None:
             return self._first(row, own)
-        if known.state is IdState.REFUSED:
-            return Outcome.WITHHELD
-        if known.state is IdState.STORED and own.position < known.provenance.position:
+        if own.position < known.own:
             self._earlier_copy(row, own, known)
         elif not known.provenance.authors:
             self._deleted_before(row, own)
-        return Outcome.DUPLICATE
+        return Outcome.WITHHELD if known.state is IdState.REFUSED else Outcome.DUPLICATE
 
     def _first(self, row: Interaction, own: Provenance) -> Outcome:
         provenance = self._provenance(row, own)
@@ -190,7 +199,7 @@ class _Batch:
         if provenance is None:
             provenance = Provenance(own.authors, BEFORE_ALL)
         self._note(row, own, provenance)
-        self._memory.put(row, KnownId(IdState.DELETED, None, provenance))
+        self._memory.put(row, KnownId(IdState.DELETED, None, provenance, own.position))
 
     def _decide(self, row: Interaction, own: Provenance, provenance: Provenance) -> Outcome:
         parties, is_admitted = self._resolver.resolve(provenance, row.product)
@@ -198,25 +207,29 @@ class _Batch:
             self._refuse(row, own, provenance)
             return Outcome.WITHHELD
         self._note(row, own, provenance)
-        self._memory.store(row, provenance, parties)
+        self._memory.add(row, own, provenance, parties)
         return Outcome.ACCEPTED
 
     def _refuse(self, row: Interaction, own: Provenance, provenance: Provenance) -> None:
         self._note(row, own, provenance)
-        self._memory.put(row, KnownId(IdState.REFUSED, None, provenance))
+        self._memory.put(row, KnownId(IdState.REFUSED, None, provenance, own.position))
 
     def _note(self, row: Interaction, own: Provenance, provenance: Provenance) -> None:
         """Remember what the row repeats from now on, and whether stored rows repeat it already."""
         before = self._memory.conversation(row)
         if before is not None and own.position <= before.newest:
             self._note_late(row, own, provenance, before)
+        if row.sha256 is not None:
+            # rows that used the document at later positions used this upload of it as well
+            document = self._kept.trace(TraceKind.DOCUMENT, row.product, row.sha256)
+            self._lowered.append(Lowered(document, provenance, own.position))
         self._memory.note(row, own, provenance)
 
     def _note_late(
         self, row: Interaction, own: Provenance, provenance: Provenance, before: KnownConversation
     ) -> None:
         assert row.conversation is not None
-        if changes_nothing(provenance, before, row.product, self._resolver):
+        if changes_nothing(provenance, before, self._resolver):
             return
         is_older = own.position < before.newest
         marks = self._memory.repeatable(row, before, is_older=is_older)
@@ -224,54 +237,44 @@ class _Batch:
             late = Late(row.conversation, provenance, is_older, marks)
             self._late.setdefault(row.product, []).append(late)
 
-    def _withdraw_overtaken(self, product: ProductId, late: list[Late]) -> None:
-        """Withdraw stored rows that repeat late ones; what repeats them is withheld from now on."""
-        new = (self._memory.new_rows(product),)
-        rows = overtaken(self._ports, product, late, new, self._resolver, self._kept.mark)
-        known = self._kept.ids(product, (name for name, _ in rows.values()))
-        gone = {
-            name: replace(k, state=IdState.DELETED)
-            for name, k in known.items()
-            if k.ordinal in rows  # else an earlier copy of this batch took its place
-        }
-        if gone:
-            self._kept.put_ids(product, gone)
-        by_cause: dict[SubjectNo, list[DeletedRow]] = {}
-        for ordinal, (_, cause) in sorted(rows.items(), key=lambda item: item[0]):
-            by_cause.setdefault(_keeper(cause.provenance), []).append(DeletedRow(product, ordinal))
-        self._deletions += [Deletion(s, tuple(deleted)) for s, deleted in by_cause.items()]
+    def _follow_late(self) -> None:
+        """Let everything stored that repeats what came late have its parties and its position."""
+        for product, late in self._late.items():
+            new = self._memory.new_rows(product)
+            assert new is not None
+            rows = list(overtaken(self._ports, product, late, new, self._kept.mark))
+            self._lowered += self._reach.overtake(product, rows)
+        self._reach.follow(self._lowered)
 
     def _earlier_copy(self, row: Interaction, own: Provenance, known: KnownId) -> None:
-        """Let a stored row behave as the copy of it that is earlier (S26).
+        """Let a row, and all that repeats it, behave as the copy of it that is earlier (S26).
 
-        When nothing of its parties changed between the two positions and the copy is admitted, the row
-        stays. Otherwise it is withdrawn and the copy takes its place, if it is admitted.
+        Where that makes no difference to a stored row it stays. Otherwise it is withdrawn and the copy
+        takes its place, if it is admitted.
         """
-        assert known.ordinal is not None
-        stored_row = DeletedRow(row.product, known.ordinal)
         sources = self._memory.sources(row)
-        if sources is None:
-            self._withdraw(stored_row, known)
-            self._refuse(row, own, Provenance(own.authors, BEFORE_ALL))
-            return
-        copy = inherit(own, (known.provenance, *sources))
-        parties, is_admitted = self._resolver.resolve(copy, row.product)
-        stored, _ = self._resolver.resolve(known.provenance, row.product)
-        if is_admitted and parties == stored:
+        copy = Provenance(own.authors, BEFORE_ALL)
+        if sources is not None:
+            copy = inherit(own, (known.provenance, *sources))
+        if copy != known.provenance:
+            self._lowered += [Lowered(trace, copy) for trace in self._traces(row)]
+        if known.state is not IdState.STORED or self._reach.stays(row.product, known, copy):
             self._note(row, own, copy)
-            self._memory.put(row, KnownId(IdState.STORED, known.ordinal, copy))
+            self._memory.put(row, replace(known, provenance=copy, own=own.position))
             return
-        self._withdraw(stored_row, known)
-        # its text is the copy's from now on, with what that replays
-        self._decide(row, own, inherit(copy, self._memory.repeated(row)))
+        self._reach.withdraw(row.product, known)
+        self._copies.add((row.product, row.id))
+        if sources is None:
+            self._refuse(row, own, copy)
+        else:
+            # its text is the copy's from now on, with what that replays
+            self._decide(row, own, inherit(copy, self._memory.repeated(row)))
 
-    def _withdraw(self, row: DeletedRow, known: KnownId) -> None:
-        self._deletions.append(Deletion(_keeper(known.provenance), (row,)))
-
-
-def _keeper(provenance: Provenance) -> SubjectNo:
-    """Return the account under whose key a deletion is sealed."""
-    return min(a.account for a in provenance.authors)
+    def _traces(self, row: Interaction) -> Iterator[Trace]:
+        """Yield by what others repeat a row."""
+        yield self._kept.trace(TraceKind.ROW, row.product, row.id)
+        if row.sha256 is not None:
+            yield self._kept.trace(TraceKind.DOCUMENT, row.product, row.sha256)
 
 
 def _check_shape(row: Interaction) -> None:

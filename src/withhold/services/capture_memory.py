@@ -9,6 +9,7 @@ Not here: the decisions (`capture`), how it is stored (`ports.IntakeTransaction`
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from withhold.domain.interactions import (
     MAX_MARKS,
@@ -20,8 +21,16 @@ from withhold.domain.interactions import (
     last_turn,
     turns,
 )
-from withhold.domain.names import Ordinal, ProductId
-from withhold.ports import IntakeTransaction, KnownConversation, KnownId, RowBatch
+from withhold.domain.names import Ordinal, Position, ProductId
+from withhold.ports import (
+    IntakeTransaction,
+    KnownConversation,
+    KnownId,
+    RowBatch,
+    Trace,
+    TraceKind,
+    Use,
+)
 from withhold.services.resolution import Parties
 
 
@@ -46,6 +55,7 @@ class Memory:
                 hashes.add(row.sha256)
         self._documents = dict(kept.documents(hashes)) if hashes else {}
         self._new_documents: dict[str, Provenance] = {}
+        self._uses: list[Use] = []
         for product, (ids, conversations) in wanted.items():
             self._products[product] = _OfProduct(kept, product, ids, conversations)
 
@@ -120,11 +130,12 @@ class Memory:
 
     def note(self, row: Interaction, own: Provenance, provenance: Provenance) -> None:
         """Remember whose content the row's document and conversation hold; rows kept or not."""
+        if not row.stands_alone:
+            self._uses += self._uses_of(row, own.position)
         if row.sha256 is not None:
             before = self._documents.get(row.sha256)
             merged = provenance if before is None else inherit(provenance, (before,))
             self._documents[row.sha256] = self._new_documents[row.sha256] = merged
-            self._products[row.product].uploads.add((row.id, row.sha256))
         if row.conversation is not None:
             marks = self.marks(row.messages)
             seen = KnownConversation(provenance, _capped(marks), own.position, is_deleted=False)
@@ -135,21 +146,59 @@ class Memory:
         of_product = self._products[row.product]
         of_product.ids[row.id] = of_product.new_ids[row.id] = known
 
-    def store(self, row: Interaction, provenance: Provenance, parties: Parties) -> None:
+    def _uses_of(self, row: Interaction, position: Position) -> Iterator[Use]:
+        """Yield what the row repeats, and what else others repeat when they repeat the row."""
+        trace, product = self._kept.trace, row.product
+        sources = [trace(TraceKind.DOCUMENT, product, sha256) for sha256 in row.attachments]
+        sources += [trace(TraceKind.ROW, product, name) for name in row.sources]
+        wholes: list[Trace] = []
+        if row.sha256 is not None:
+            wholes.append(trace(TraceKind.DOCUMENT, product, row.sha256))
+            sources += wholes  # earlier uploads of the same bytes
+        if row.conversation is not None:
+            before = self.conversation(row)
+            chat = trace(TraceKind.CONVERSATION, product, row.conversation)
+            if sources:
+                wholes.append(chat)
+            if self._replays(row.messages, frozenset() if before is None else before.marks):
+                sources.append(chat)
+        if sources:
+            user = trace(TraceKind.ROW, product, row.id)
+            yield from (Use(source, user, position) for source in sources)
+            yield from (Use(user, whole, position) for whole in wholes)
+
+    def add(
+        self, row: Interaction, own: Provenance, provenance: Provenance, parties: Parties
+    ) -> None:
         """Add the row to the log and remember its id."""
         ordinal = self._products[row.product].add(row, provenance, parties)
-        self.put(row, KnownId(IdState.STORED, ordinal, provenance))
+        self.put(row, KnownId(IdState.STORED, ordinal, provenance, own.position))
 
-    def new_rows(self, product: ProductId) -> RowBatch:
-        """Return the rows of a product that were added so far."""
-        return self._products[product].batch
+    def drop(self, product: ProductId, ordinal: Ordinal) -> bool:
+        """Leave a row of this batch out of the log; return False for a row of an earlier one."""
+        of_product = self._products.get(product)
+        if of_product is None or ordinal < of_product.batch.first:
+            return False
+        of_product.dropped.add(ordinal)
+        return True
+
+    def new_rows(self, product: ProductId) -> RowBatch | None:
+        """Return the rows of a product that were added so far, None when the batch has none of it."""
+        of_product = self._products.get(product)
+        return None if of_product is None else of_product.batch
 
     def keep(self) -> None:
-        """Hand everything new to the intake transaction."""
+        """Hand everything that is known now to the intake transaction, all but the rows."""
         for product, of_product in self._products.items():
             of_product.keep(self._kept, product)
         if self._new_documents:
             self._kept.put_documents(self._new_documents)
+        if self._uses:
+            self._kept.put_uses(self._uses)
+
+    def store(self) -> set[tuple[ProductId, str]]:
+        """Hand the rows to the intake transaction; return the ids of those that were dropped."""
+        return {(p, name) for p, each in self._products.items() for name in each.store(self._kept)}
 
 
 class _OfProduct:
@@ -164,7 +213,7 @@ class _OfProduct:
         )
         self.new_ids: dict[str, KnownId] = {}
         self.new_conversations: dict[str, KnownConversation] = {}
-        self.uploads: set[tuple[str, str]] = set()
+        self.dropped: set[Ordinal] = set()
         self._sets: dict[Parties, int] = {}
         first = kept.next_ordinal(product)
         self.batch = RowBatch(product, first, [], [], [], [], [], [], [], [], [], [])
@@ -201,14 +250,50 @@ class _OfProduct:
             self.conversations[name] = self.new_conversations[name] = after
 
     def keep(self, kept: IntakeTransaction, product: ProductId) -> None:
-        if self.batch.ids:
-            kept.store(self.batch)
         if self.new_ids:
             kept.put_ids(product, self.new_ids)
         if self.new_conversations:
             kept.put_conversations(product, self.new_conversations)
-        if self.uploads:
-            kept.put_uploads(product, self.uploads)
+
+    def store(self, kept: IntakeTransaction) -> list[str]:
+        """Store the rows that were not dropped and return the ids of those that were."""
+        whole = self.batch
+        dropped = [whole.ids[ordinal - whole.first] for ordinal in sorted(self.dropped)]
+        if dropped:
+            self.batch = _without(whole, self.dropped)
+            self._renumber(kept, whole)
+        if self.batch.ids:
+            kept.store(self.batch)
+        return dropped
+
+    def _renumber(self, kept: IntakeTransaction, whole: RowBatch) -> None:
+        """Let ids name the ordinals their rows have now that there are fewer."""
+        was = {name: whole.first + n for n, name in enumerate(whole.ids)}
+        known = kept.ids(whole.product, self.batch.ids)
+        numbered = {
+            name: replace(known[name], ordinal=Ordinal(whole.first + n))
+            for n, name in enumerate(self.batch.ids)
+            if known[name].ordinal == was[name]
+        }
+        kept.put_ids(whole.product, numbered)
+
+
+def _without(batch: RowBatch, dropped: set[Ordinal]) -> RowBatch:
+    stay = [n for n in range(len(batch.ids)) if batch.first + n not in dropped]
+    return RowBatch(
+        batch.product,
+        batch.first,
+        [batch.ids[n] for n in stay],
+        [batch.kinds[n] for n in stay],
+        [batch.conversations[n] for n in stay],
+        [batch.projects[n] for n in stay],
+        [batch.api_keys[n] for n in stay],
+        [batch.roles[n] for n in stay],
+        [batch.contents[n] for n in stay],
+        [batch.positions[n] for n in stay],
+        batch.party_sets,
+        [batch.set_nos[n] for n in stay],
+    )
 
 
 def _capped(marks: frozenset[int]) -> frozenset[int]:

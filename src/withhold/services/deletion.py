@@ -13,14 +13,14 @@ Not here: erasing a person, rewriting files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from withhold.domain.interactions import BEFORE_ALL, IdState, Provenance
 from withhold.domain.ledger import DeletedRow
 from withhold.domain.names import Ordinal, Position, ProductId
 from withhold.errors import UnknownRow
-from withhold.ports import KnownConversation, KnownId, Ports
+from withhold.ports import IntakeTransaction, KnownConversation, KnownId, Ports, TraceKind
 from withhold.services.deleting import Deletion, delete_rows
 
 _NOBODYS = Provenance(frozenset(), BEFORE_ALL)
@@ -68,11 +68,20 @@ def _forget(ports: Ports, products: Sequence[ProductId], row_id: str) -> dict[Pr
         for each, known in found.items():
             if known.state is IdState.STORED:
                 kept.put_ids(each, {row_id: replace(known, state=IdState.DELETED)})
-            kept.lower_uploads(each, (row_id,), BEFORE_ALL)
+            _forget_documents(kept, each, (row_id,))
         if not found:
             for each in products:
-                kept.put_ids(each, {row_id: KnownId(IdState.DELETED, None, _NOBODYS)})
+                kept.put_ids(each, {row_id: KnownId(IdState.DELETED, None, _NOBODYS, BEFORE_ALL)})
     return found
+
+
+def _forget_documents(kept: IntakeTransaction, product: ProductId, ids: Iterable[str]) -> None:
+    """Let nothing more use the documents that these rows uploaded."""
+    for name in ids:
+        for user in kept.users(kept.trace(TraceKind.ROW, product, name), BEFORE_ALL):
+            known = kept.provenance(user)
+            if user.kind is TraceKind.DOCUMENT and known is not None:
+                kept.put_provenance(user, Provenance(known.authors, BEFORE_ALL))
 
 
 def delete_conversation(ports: Ports, name: str, product: ProductId | None = None) -> int:
@@ -118,7 +127,7 @@ def _delete_rows_of(ports: Ports, product: ProductId, name: str, known: KnownCon
     with ports.intake.transaction() as kept:
         ids = kept.ids(product, rows.values())
         kept.put_ids(product, {i: replace(k, state=IdState.DELETED) for i, k in ids.items()})
-        kept.lower_uploads(product, ids, BEFORE_ALL)
+        _forget_documents(kept, product, ids)
     subject = min(a.account for a in known.provenance.authors)
     delete_rows(ports, [Deletion(subject, tuple(DeletedRow(product, o) for o in sorted(rows)))])
     return len(rows)

@@ -1,15 +1,14 @@
 """Rows that were overtaken: stored before a part of their conversation that they repeat came to be known.
 
 Rows may arrive in any order. When a row arrives that is older than rows its conversation already has,
-those that repeat it should have carried its parties and its position. Where that would change nothing
-they stay; otherwise they are withdrawn. A row that lies in a lake file is taken to repeat it: one row
-too many is lost, never one too few withheld.
+those that repeat it should have carried its parties and its position. A row that lies in a lake file is
+taken to repeat it: one row too many is lost, never one too few withheld.
 
 Rows of one position have no order of their own: most turns of a chat share a head. Between them a row
 is overtaken when it holds something of the other's last turn, word for word. What stands before the last
 turn is older, so turns that arrive in order are never taken for late ones.
 
-Not here: copies of one id (`capture`), documents and sources that come late (`docs/capture.md`).
+Not here: copies of one id (`capture`), what becomes of them and of what repeats them (`reach`).
 """
 
 from __future__ import annotations
@@ -17,11 +16,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 from withhold.domain.interactions import Message, Provenance, turns
-from withhold.domain.names import Ordinal, PartyNo, Position, ProductId
+from withhold.domain.names import Ordinal, ProductId
 from withhold.ports import KnownConversation, LakeFile, Ports, RowBatch
-from withhold.services.resolution import Parties, Resolver
+from withhold.services.resolution import Resolver
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,15 @@ class Late:
     marks: frozenset[int]
 
 
-def changes_nothing(
-    late: Provenance, before: KnownConversation, product: ProductId, resolver: Resolver
-) -> bool:
+class Overtaken(NamedTuple):
+    """A stored row that repeats a late one."""
+
+    ordinal: Ordinal
+    id: str
+    late: Late
+
+
+def changes_nothing(late: Provenance, before: KnownConversation, resolver: Resolver) -> bool:
     """Return whether a late row cannot matter to anything stored: the cheap and common case.
 
     So it is in a conversation of one author about whom nothing changed since. With more of them each
@@ -50,34 +56,30 @@ def changes_nothing(
     """
     if len(late.authors) != 1 or late.authors != before.provenance.authors:
         return False
-    then, is_admitted = resolver.resolve(late, product)
-    now, _ = resolver.resolve(Provenance(late.authors, before.newest), product)
-    return is_admitted and then == now
+    return resolver.is_same(late, Provenance(late.authors, before.newest))
 
 
 def overtaken(
     ports: Ports,
     product: ProductId,
     late: Iterable[Late],
-    new: Iterable[RowBatch],
-    resolver: Resolver,
+    new: RowBatch,
     mark: Callable[[str], int],
-) -> dict[Ordinal, tuple[str, Late]]:
-    """Return the stored rows of a product to withdraw, each with its id and what overtook it.
+) -> Iterator[Overtaken]:
+    """Yield the stored rows of a product that repeat late ones, some twice.
 
     Args:
         ports: the stores.
         product: whose rows.
         late: all that came late in a batch; everything stored is looked through once for all of it.
         new: the batch's own rows, which are not in the log yet.
-        resolver: of the batch.
         mark: the keyed hash of a message.
     """
-    search = _Search(ports, product, _merged(late), resolver, mark)
+    search = _Search(ports, _merged(late), mark)
     # the log first and the files after: a row that is sealed meanwhile is met twice, never missed
     log = ports.intake.unsealed(product, ports.files.sealed(product))
-    found = chain(search.in_log(chain(new, log)), search.in_files(ports.files.files(product)))
-    return {ordinal: (name, cause) for ordinal, name, cause in found}
+    yield from search.in_log(chain((new,), log))
+    yield from search.in_files(ports.files.files(product))
 
 
 def _merged(late: Iterable[Late]) -> dict[str, list[Late]]:
@@ -96,46 +98,27 @@ class _Search:
     """Looks for rows of one product that late rows overtook."""
 
     def __init__(
-        self,
-        ports: Ports,
-        product: ProductId,
-        late: dict[str, list[Late]],
-        resolver: Resolver,
-        mark: Callable[[str], int],
+        self, ports: Ports, late: dict[str, list[Late]], mark: Callable[[str], int]
     ) -> None:
         self._lake = ports.lake
-        self._product = product
         self._late = late
-        self._resolver = resolver
         self._mark = mark
 
-    def in_log(self, batches: Iterable[RowBatch]) -> Iterator[tuple[Ordinal, str, Late]]:
+    def in_log(self, batches: Iterable[RowBatch]) -> Iterator[Overtaken]:
         for batch in batches:
             for row, conversation in enumerate(batch.conversations):
-                if conversation is None or conversation not in self._late:
-                    continue
-                parties = tuple(PartyNo(p) for p in batch.party_sets[batch.set_nos[row]])
-                for late in self._causes(conversation, parties, Position(batch.positions[row])):
-                    if self._repeats(batch, row, late):
-                        yield Ordinal(batch.first + row), batch.ids[row], late
-                        break
+                if conversation is not None and conversation in self._late:
+                    for late in self._late[conversation]:
+                        if self._repeats(batch, row, late):
+                            yield Overtaken(Ordinal(batch.first + row), batch.ids[row], late)
 
-    def in_files(self, files: Iterable[LakeFile]) -> Iterator[tuple[Ordinal, str, Late]]:
+    def in_files(self, files: Iterable[LakeFile]) -> Iterator[Overtaken]:
         for file in files:
-            for conversation in self._late:
+            for conversation, causes in self._late.items():
                 for row in self._lake.conversation(file, conversation):
                     known = self._lake.row(file, row)
-                    for late in self._causes(conversation, known.parties, known.position):
-                        yield Ordinal(file.first + row), known.id, late
-                        break
-
-    def _causes(self, conversation: str, parties: Parties, position: Position) -> Iterator[Late]:
-        """Yield the late rows that would make a difference to a row that repeats them."""
-        for late in self._late[conversation]:
-            added, _ = self._resolver.resolve(late.provenance, self._product)
-            lowest = min(position, late.provenance.position)
-            if not (set(added) <= set(parties) and self._resolver.admits(parties, lowest)):
-                yield late
+                    for late in causes:
+                        yield Overtaken(Ordinal(file.first + row), known.id, late)
 
     def _repeats(self, batch: RowBatch, row: int, late: Late) -> bool:
         contents = batch.contents[row]

@@ -9,6 +9,7 @@ Not here: what a row repeats (`capture_memory`), the rules themselves (`domain.p
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from weakref import WeakKeyDictionary
 
 from withhold.domain.admission import Admitted, admit
@@ -17,7 +18,7 @@ from withhold.domain.interactions import Interaction, Provenance
 from withhold.domain.names import OrganizationId, PartyNo, Position, ProductId, SubjectNo
 from withhold.domain.parties import Author, parties_of
 from withhold.domain.tokens import position_of
-from withhold.errors import TokenRefused, UnknownAccount, UnknownOrganization
+from withhold.errors import InputError, TokenRefused, UnknownAccount, UnknownOrganization
 from withhold.ports import Ledger
 
 Parties = tuple[PartyNo, ...]
@@ -95,6 +96,32 @@ class Resolver:
             parties = parties_of(provenance.authors, product, provenance.position, self._directory)
             found = self._parties[key] = (parties, self.admits(parties, provenance.position))
         return found
+
+    def is_same(self, then: Provenance, now: Provenance) -> bool:
+        """Return whether rows of these provenances are of the same parties and equally admitted.
+
+        So they are, in every product, when their authors are the same, nothing about any of them or
+        their organisations changed since the older one, and no plan they share did either. What is not
+        the same by this may be so all the same; that costs a closer look, never a row too few.
+        """
+        if then.authors != now.authors or not self._is_quiet(then.authors, then.position):
+            return False
+        try:
+            return all(
+                self.resolve(then, p.id)[1] == self.resolve(now, p.id)[1]
+                for p in self._directory.policy.products
+            )
+        except InputError:  # in a product that somebody of them does not have
+            return False
+
+    def _is_quiet(self, authors: Iterable[Author], since: Position) -> bool:
+        """Return whether no entry after a position is about these authors or their organisations."""
+        for author in authors:
+            account = self._directory.subject(author.account)
+            places = (self._directory.subject(m.organization) for m in account.memberships)
+            if any(subject.last > since for subject in (account, *places)):
+                return False
+        return True
 
     def admits(self, parties: Parties, position: Position) -> bool:
         """Return whether a row of these parties at a position may be used."""

@@ -24,15 +24,24 @@ import apsw
 import msgspec
 import pyarrow as pa
 
+from withhold.adapters.store.sqlite import intake_uses
 from withhold.domain.interactions import IdState, Provenance
 from withhold.domain.names import Ordinal, Position, ProductId, SubjectNo
 from withhold.domain.parties import Author
 from withhold.errors import StateUnknown, StorageError, VerificationError
-from withhold.ports import IntakeTransaction, KnownConversation, KnownId, RowBatch
+from withhold.ports import (
+    IntakeTransaction,
+    KnownConversation,
+    KnownId,
+    RowBatch,
+    Trace,
+    TraceKind,
+    Use,
+)
 
 T = TypeVar("T")
 
-VERSION = 2
+VERSION = 3
 BUSY_MS = 30_000
 _AT_ONCE = 500  # keys of one query
 _CODEC = "zstd"
@@ -45,14 +54,11 @@ CREATE TABLE IF NOT EXISTS log (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS ends (product TEXT PRIMARY KEY, next INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS ids (
-    key BLOB PRIMARY KEY, state INTEGER NOT NULL, ordinal INTEGER,
+    key BLOB PRIMARY KEY, state INTEGER NOT NULL, ordinal INTEGER, own INTEGER NOT NULL,
     position INTEGER NOT NULL, authors BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS documents (
     key BLOB PRIMARY KEY, position INTEGER NOT NULL, authors BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS uploads (
-    id BLOB NOT NULL, document BLOB NOT NULL, PRIMARY KEY (id, document)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS conversations (
     key BLOB PRIMARY KEY, position INTEGER NOT NULL, authors BLOB NOT NULL,
@@ -60,7 +66,7 @@ CREATE TABLE IF NOT EXISTS conversations (
 ) STRICT, WITHOUT ROWID;
 """
 
-_SELECT_IDS = "SELECT key, state, ordinal, position, authors FROM ids WHERE key IN "
+_SELECT_IDS = "SELECT key, state, ordinal, own, position, authors FROM ids WHERE key IN "
 _SELECT_DOCUMENTS = "SELECT key, position, authors FROM documents WHERE key IN "
 _SELECT_CONVERSATIONS = (
     "SELECT key, position, authors, newest, deleted, marks FROM conversations WHERE key IN "
@@ -108,7 +114,7 @@ class SqliteIntake:
             key: 16 to 64 bytes; the same for the whole life of the store.
 
         Raises:
-            StorageError: it cannot be opened, or a newer version wrote it.
+            StorageError: it cannot be opened, or another version wrote it.
         """
         self._path = path
         self._keys = _Keys(key)
@@ -225,8 +231,9 @@ class _Transaction:
                 IdState(state),
                 None if ordinal is None else Ordinal(ordinal),
                 self._provenance(position, authors),
+                Position(own),
             )
-            for key, state, ordinal, position, authors in self._select(_SELECT_IDS, names)
+            for key, state, ordinal, own, position, authors in self._select(_SELECT_IDS, names)
         }
 
     def documents(self, hashes: Iterable[str]) -> Mapping[str, Provenance]:
@@ -283,28 +290,15 @@ class _Transaction:
     def put_ids(self, product: ProductId, known: Mapping[str, KnownId]) -> None:
         """Keep what became of ids."""
         rows = [
-            (self._id(product, name), int(k.state), k.ordinal, *self._columns(k.provenance))
+            (self._id(product, name), int(k.state), k.ordinal, k.own, *self._columns(k.provenance))
             for name, k in known.items()
         ]
-        self._db.executemany("INSERT OR REPLACE INTO ids VALUES (?, ?, ?, ?, ?)", sorted(rows))
+        self._db.executemany("INSERT OR REPLACE INTO ids VALUES (?, ?, ?, ?, ?, ?)", sorted(rows))
 
     def put_documents(self, known: Mapping[str, Provenance]) -> None:
         """Keep the provenance of documents."""
         rows = [(self._keys.document(sha), *self._columns(p)) for sha, p in known.items()]
         self._db.executemany("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", sorted(rows))
-
-    def put_uploads(self, product: ProductId, uploads: Iterable[tuple[str, str]]) -> None:
-        """Keep which id uploaded which document."""
-        rows = [(self._id(product, name), self._keys.document(sha)) for name, sha in uploads]
-        self._db.executemany("INSERT OR IGNORE INTO uploads VALUES (?, ?)", sorted(rows))
-
-    def lower_uploads(self, product: ProductId, ids: Iterable[str], position: Position) -> None:
-        """Lower the provenance of all documents that these ids uploaded."""
-        self._db.executemany(
-            "UPDATE documents SET position = min(position, ?2) "
-            "WHERE key IN (SELECT document FROM uploads WHERE id = ?1)",
-            [(self._id(product, name), position) for name in ids],
-        )
 
     def put_conversations(self, product: ProductId, known: Mapping[str, KnownConversation]) -> None:
         """Keep what is known of conversations."""
@@ -320,6 +314,60 @@ class _Transaction:
         ]
         self._db.executemany(
             "INSERT OR REPLACE INTO conversations VALUES (?, ?, ?, ?, ?, ?)", sorted(rows)
+        )
+
+    def trace(self, kind: TraceKind, product: ProductId, name: str) -> Trace:
+        """Return the trace of a row's id, a document's hash or a conversation's name."""
+        if kind is TraceKind.ROW:
+            return Trace(kind, product, self._id(product, name))
+        if kind is TraceKind.CONVERSATION:
+            return Trace(kind, product, self._keys.conversation(product, name))
+        return Trace(kind, ProductId(""), self._keys.document(name))
+
+    def put_uses(self, uses: Iterable[Use]) -> None:
+        """Keep what repeats what."""
+        intake_uses.put_uses(self._db, uses)
+
+    def users(self, source: Trace, after: Position) -> Iterator[Trace]:
+        """Yield everything whose use of a source has a position above ``after``."""
+        return intake_uses.users(self._db, source, after)
+
+    def provenance(self, trace: Trace) -> Provenance | None:
+        """Return whose content a row, document or conversation is, None when it is not known."""
+        table = intake_uses.PROVENANCE_OF[trace.kind]
+        found = self._db.execute(
+            f"SELECT position, authors FROM {table} WHERE key = ?", (trace.key,)
+        ).fetchone()
+        return None if found is None else self._provenance(*found)
+
+    def put_provenance(self, trace: Trace, provenance: Provenance) -> None:
+        """Keep whose content it is from now on; the rest of what is known of it stays."""
+        table = intake_uses.PROVENANCE_OF[trace.kind]
+        self._db.execute(
+            f"UPDATE {table} SET position = ?, authors = ? WHERE key = ?",
+            (*self._columns(provenance), trace.key),
+        )
+
+    def row(self, trace: Trace) -> KnownId | None:
+        """Return what is known of a row."""
+        found = self._db.execute(f"{_SELECT_IDS}(?)", (trace.key,)).fetchone()
+        if found is None:
+            return None
+        _, state, ordinal, own, position, authors = found
+        place = None if ordinal is None else Ordinal(ordinal)
+        return KnownId(IdState(state), place, self._provenance(position, authors), Position(own))
+
+    def put_row(self, trace: Trace, known: KnownId) -> None:
+        """Keep what became of a row; replaces what was known of it."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO ids VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                trace.key,
+                int(known.state),
+                known.ordinal,
+                known.own,
+                *self._columns(known.provenance),
+            ),
         )
 
     def drop(self, product: ProductId, before: Ordinal) -> None:
@@ -418,13 +466,15 @@ def _open(path: Path) -> apsw.Connection:
     ):
         connection.execute(f"PRAGMA {pragma}").fetchall()
     version = connection.pragma("user_version")
-    if version > VERSION:
+    if version not in {0, VERSION}:  # there is no release yet whose stores could be older
         connection.close()
         raise StorageError(
-            f"capture store: written by version {version}, this program knows {VERSION}; upgrade it"
+            f"capture store: written by version {version}, this program reads {VERSION}; use that one"
         )
-    if version < VERSION:
-        connection.execute(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT")
+    if version == 0:
+        connection.execute(
+            f"BEGIN IMMEDIATE; {TABLES}{intake_uses.TABLES} PRAGMA user_version = {VERSION}; COMMIT"
+        )
     return connection
 
 
