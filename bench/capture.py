@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import withhold
@@ -31,6 +32,7 @@ from withhold.services import capture, directory, policies
 from withhold.services.directory import AccountRequest
 
 ACCOUNTS, BATCH = 10_000, 1_000
+CLIENTS = 3  # so that one batch is decoded while another waits for the disk
 WORDS = [
     "when",
     "the",
@@ -114,7 +116,7 @@ def rate(name: str, rows: int, action: Callable[[], object]) -> None:
     print(f"{name:<34}{rows / spent:>12,.0f} rows/s{spent / rows * 1e6:>10.1f} us a row")
 
 
-def main(rows: int) -> None:
+def main(rows: int = 100_000) -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory(
         prefix="withhold-bench-", dir=os.environ.get("WITHHOLD_BENCH_DIR")
@@ -154,14 +156,16 @@ def _through_http(home: Path, batches: list[bytes]) -> None:
     command = [*COMMAND, "serve", "--home", str(home), "--listen", f"127.0.0.1:{port}"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        connection = _connected(port)
-        _post(connection, batches[0], headers)
+        connections = [_connected(port) for _ in range(CLIENTS)]
+        _post(connections[0], batches[0], headers)
         rest = batches[1:]
-        rate(
-            "POST /v1/interactions, 1 worker",
-            len(rest) * BATCH,
-            lambda: _post_all(connection, rest, headers),
-        )
+        shares = [(c, rest[n::CLIENTS], headers) for n, c in enumerate(connections)]
+
+        def post_all() -> None:
+            with ThreadPoolExecutor(CLIENTS) as clients:
+                list(clients.map(lambda share: _post_all(*share), shares))
+
+        rate(f"POST, 1 worker, {CLIENTS} clients", len(rest) * BATCH, post_all)
     finally:
         server.terminate()
         server.wait(30)

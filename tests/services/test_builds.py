@@ -354,3 +354,12 @@ def test_whatever_write_fails_building_again_gives_the_right_version(
 def _try(job: Callable[[], object]) -> None:
     with contextlib.suppress(StorageError, StateUnknown):
         job()
+
+
+def test_a_dataset_never_changes_its_product(opened: World) -> None:
+    opened.store((1, [0]))
+    builds.build(opened.ports, "chat", VIBE)
+    for dry_run in (False, True):
+        with pytest.raises(InputError, match="choose another name"):
+            builds.build(opened.ports, "chat", ProductId("studio"), dry_run=dry_run)
+    assert len(opened.ports.datasets.all()) == 1

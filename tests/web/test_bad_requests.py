@@ -26,6 +26,7 @@ PREFERENCE = "/v1/accounts/ana/preferences/vibe"
         ('{"allowed": null}', "allowed"),
         ("{}", "allowed"),
         ('{"allowed": true, "force": true}', "force"),
+        ('{"allowed": false, "allowed": true}', "twice"),
         ("[]", "body"),
         ("", "body"),
         ('{"allowed": tru', "body"),

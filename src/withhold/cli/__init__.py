@@ -44,6 +44,9 @@ def main() -> None:
     except TyperException as error:
         _fail(_said(error))
     except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write(
+            "withhold: interrupted; what was confirmed stands, run it again to go on\n"
+        )
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has gone, for example `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -19,6 +19,7 @@ from withhold.cli.output import RIGHT, AsJson, Home, Product, give, home_of, ope
 from withhold.cli.output import table as draw
 from withhold.domain.datasets import Dataset, parse_ref
 from withhold.domain.names import ProductId
+from withhold.errors import InputError
 from withhold.formats.mapping import parse_mapping
 from withhold.services import builds, deletion, exports, imports, lookups, sealing
 from withhold.web import answers
@@ -72,6 +73,10 @@ def import_file(
     )
     for line in answer.examples:
         say(f"  line {line.line:,}: {line.reason}")
+    if answer.rejected and not answer.accepted + answer.withheld + answer.duplicate:
+        raise InputError(
+            "import: every line was rejected; see the reasons above, or map with --map"
+        )
 
 
 def build(

@@ -56,7 +56,7 @@ def merge_accounts(
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make accounts one group: whatever one of them is out of, all are, now and later.
+    """Make accounts one group: an off of one is an off of all, now and later; an on counts for one.
 
     Example: withhold account merge ana ana-work
     """

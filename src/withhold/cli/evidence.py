@@ -75,6 +75,9 @@ def explain(
         return
     verdict = "admitted" if found.admitted else f"withheld: {found.reason}".replace("_", " ")
     say(f"{found.id} ({found.product}, {found.state}): {verdict}")
+    if not found.parties:
+        say("  it was not stored; only a keyed hash of its id is kept, so nothing more is known")
+        return
     say(f"  accepted at position {found.position:,}, decided at {found.decided_at:,}")
     say(f"  yielded by {', '.join(found.datasets) or 'no dataset'}")
     rows = ((p.holder, p.on_since, "yes" if p.admits else "no") for p in found.parties)

@@ -1,4 +1,4 @@
-"""``withhold bench``: the benchmarks of the source tree."""
+"""``withhold seal`` and ``withhold bench``: work that a server or a maker of Withhold asks for."""
 
 from __future__ import annotations
 
@@ -10,15 +10,31 @@ from typing import Annotated
 
 import typer
 
-from withhold.cli.output import AsJson, give
+from withhold.cli.output import AsJson, Home, Product, give, opened, product_of, say
 from withhold.errors import InputError
+from withhold.services import sealing
 
 FOLDER = Path(__file__).parents[3] / "bench"
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the commands."""
+    app.command()(seal)
     app.command()(bench)
+
+
+def seal(product: Product = None, home: Home = None, as_json: AsJson = False) -> None:
+    """Seal captured rows into lake files now; a server and every build do it by themselves.
+
+    Example: withhold seal --product vibe
+    """
+    with opened(home) as ports:
+        sealing.seal(ports, product_of(product))
+        files = len(ports.files.files())
+    if as_json:
+        give({"files": files})
+    else:
+        say(f"Everything captured is sealed; the lake has {files:,} files.")
 
 
 def bench(

@@ -24,6 +24,7 @@ from withhold.domain.names import Position, ProductId
 from withhold.domain.vectors import ConsentVector, counts
 from withhold.errors import (
     FenceClosed,
+    InputError,
     LedgerMoved,
     NameTaken,
     StateUnknown,
@@ -56,7 +57,7 @@ def build(
     Covers every row that was acknowledged before this was called.
 
     Raises:
-        InputError: the name is not valid.
+        InputError: the name is not valid, or is that of another product's dataset.
         UnknownProduct: the policy has no such product.
         StateUnknown: whether the version was committed could not be found out; build again.
     """
@@ -66,6 +67,7 @@ def build(
     sealing.seal(ports, product)
     _repair(ports, product)
     if dry_run:
+        _check_product(ports, name, product)
         position = withdrawals.apply(ports)
         _, admitted, withheld = _count(ports, product)
         return Counts(product, admitted, withheld, position)
@@ -101,8 +103,18 @@ def _repair(ports: Ports, product: ProductId) -> None:
         return
 
 
+def _check_product(ports: Ports, name: str, product: ProductId) -> None:
+    """Refuse a version of another product: who reads ``name@latest`` trusts in one purpose."""
+    latest = ports.datasets.get(DatasetRef(name, None))
+    if latest is not None and latest.manifest.product != product:
+        raise InputError(
+            f"{name} is a dataset of {latest.manifest.product}; choose another name for {product}"
+        )
+
+
 def _manifest(ports: Ports, name: str, product: ProductId) -> Manifest:
     """Apply everything up to the head and describe what is admitted there."""
+    _check_product(ports, name, product)
     cutoff = withdrawals.apply(ports)
     files, admitted, withheld = _count(ports, product)
     version = ports.datasets.next_version(name)

@@ -208,7 +208,7 @@ def _belongs(transaction: Transaction, subject: Subject) -> dict[str, Json]:
 
 
 def merge(ports: Ports, accounts: Sequence[AccountId]) -> None:
-    """Make accounts one group: whatever one of them is out of, all are, now and later.
+    """Make accounts one group: an off of one is an off of all, now and later; an on counts for one.
 
     Raises:
         UnknownAccount: one of them was never opened.

@@ -128,6 +128,8 @@ def status(
     """
     with ports.ledger.directory() as directory:
         subject = _holder(directory, kind, external_id, product)
+        if subject.holdings[product].choice is not None:  # the entry that was answered for it
+            return _own_status(directory, subject, product)
         return _status(effective(subject, product, directory), product, directory.policy)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from withhold.web import openapi, page, problems
 from withhold.web.api import datasets, directory, interactions, preferences, receipts
 from withhold.web.auth import ports_of
 from withhold.web.routes import Lanes, answer, off_loop
-from withhold.web.upkeep import Upkeep
+from withhold.web.upkeep import Upkeep, seal_in_child
 
 API: tuple[HTTPRouteHandler, ...] = (
     directory.put_organization,
@@ -62,7 +63,7 @@ def make_application(ports: Ports, home: Path) -> Litestar:
         ports: opened, and kept open by the caller as long as the application runs.
         home: the folder with all data, shown on the start page.
     """
-    upkeep = Upkeep(ports)
+    upkeep = Upkeep(ports, partial(seal_in_child, home))
     state = State(
         {
             "ports": ports,

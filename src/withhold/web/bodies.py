@@ -6,6 +6,7 @@ wrong is told with its place and never with the value that was sent.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
@@ -64,6 +65,12 @@ async def read_many(request: Request[Any, Any, Any]) -> bytes:
     return await read(request, MAX_MANY_BYTES, _MANY_TYPES)
 
 
+def _once(pairs: list[tuple[str, object]]) -> None:
+    """Refuse an object that says a thing twice: readers differ in which of the two they believe."""
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise InputError("body: a field is given twice; give each field once")
+
+
 class Decoder(Generic[S]):
     """Decodes one type strictly, alone or many at once."""
 
@@ -86,9 +93,11 @@ class Decoder(Generic[S]):
             InputError: it is not of the documented form.
         """
         try:
-            return self._decode(raw)
+            value = self._decode(raw)
         except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
             raise InputError(_told(error)) from None
+        json.loads(bytes(raw), object_pairs_hook=_once)
+        return value
 
     def many(self, raw: bytes) -> Iterator[tuple[int, S | InputError]]:
         """Decode a JSON array or JSON lines; yield each with its number, broken ones as an error.

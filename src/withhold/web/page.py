@@ -46,7 +46,7 @@ async def get_start(request: Request[Any, Any, Any]) -> Response[str]:
     known = await off_loop(_known, ports_of(request), home, str(request.base_url).rstrip("/"))
     text = _pages.get_template("start.html").render(known)
     headers = {**SECURITY, "Cache-Control": "no-store"}
-    return Response(text, media_type="text/html; charset=utf-8", headers=headers)
+    return Response(text, media_type="text/html", headers=headers)
 
 
 @get("/static/{name:str}", sync_to_thread=False)

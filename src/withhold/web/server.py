@@ -6,6 +6,7 @@ when the application is ready.
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 import sys
@@ -52,8 +53,20 @@ def end_on_signals() -> None:
         signal.signal(number, _end)
 
 
+def _collect_less() -> None:
+    """Look for cycles seldom, and never among what was there at the start.
+
+    A batch of a thousand rows makes tens of thousands of short-lived values without a cycle among them;
+    looking through all of them and all modules took a sixth of the time of a capture.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+
+
 def serve(application: Litestar, bound: socket.socket) -> None:
     """Serve until a signal; requests under way are answered first."""
+    _collect_less()
     config = uvicorn.Config(
         application,
         log_config=None,
