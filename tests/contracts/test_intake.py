@@ -112,7 +112,7 @@ def test_what_is_known_of_ids_is_per_product_and_is_replaced(
 
 def test_documents_and_conversations_are_known_by_name(intake: MemoryIntake | SqliteIntake) -> None:
     with intake.transaction() as kept:
-        marks = frozenset({kept.mark("hello"), kept.mark("world"), 2**64 - 1, 0})
+        marks = kept.marks(["hello", "world"]) | {2**64 - 1, 0}
         known = KnownConversation(OWN, marks, Position(9), is_deleted=False)
         kept.put_documents({"ab": OWN})
         kept.put_conversations(VIBE, {"c": known})
@@ -120,8 +120,8 @@ def test_documents_and_conversations_are_known_by_name(intake: MemoryIntake | Sq
         assert kept.documents(["ab", "cd"]) == {"ab": OWN}
         assert kept.conversations(VIBE, ["c", "d"]) == {"c": known}
         assert kept.conversations(STUDIO, ["c"]) == {}
-        assert kept.mark("hello") in known.marks
-        assert kept.mark("Hello") not in known.marks
+        assert kept.marks(["hello"]) <= known.marks
+        assert not kept.marks(["Hello"]) & known.marks
 
 
 def test_what_uses_a_source_is_found_by_traces(intake: MemoryIntake | SqliteIntake) -> None:
@@ -160,7 +160,7 @@ def test_provenance_is_replaced_by_trace(intake: MemoryIntake | SqliteIntake) ->
         assert kept.documents(["ab"]) == {"ab": lower}
         assert kept.conversations(VIBE, ["c"]) == {"c": replace(chat, provenance=lower)}
         row = kept.trace(TraceKind.ROW, VIBE, "a")
-        assert kept.row(row) == replace(stored, provenance=lower)
+        assert kept.row(row) == stored._replace(provenance=lower)
         gone = KnownId(IdState.DELETED, Ordinal(4), lower, Position(8))
         kept.put_row(row, gone)
         assert kept.row(kept.trace(TraceKind.ROW, STUDIO, "a")) is None

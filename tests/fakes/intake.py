@@ -112,8 +112,11 @@ class _Transaction:
         known = self.state.conversations
         return {n: known[product, n] for n in names if (product, n) in known}
 
-    def mark(self, text: str) -> int:
-        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+    def marks(self, texts: Iterable[str]) -> frozenset[int]:
+        return frozenset(
+            int.from_bytes(hashlib.blake2b(t.encode(), digest_size=8).digest(), "little")
+            for t in texts
+        )
 
     def next_ordinal(self, product: ProductId) -> Ordinal:
         return Ordinal(self.state.ends.get(product, 0))
@@ -163,7 +166,7 @@ class _Transaction:
         elif trace.kind is TraceKind.CONVERSATION:
             kept.conversations[place] = replace(kept.conversations[place], provenance=provenance)
         else:
-            kept.ids[place] = replace(kept.ids[place], provenance=provenance)
+            kept.ids[place] = kept.ids[place]._replace(provenance=provenance)
 
     def row(self, trace: Trace) -> KnownId | None:
         return self.state.ids.get((trace.product, trace.key.decode()))

@@ -89,12 +89,16 @@ class Interaction(NamedTuple):
     @property
     def stands_alone(self) -> bool:
         """Whether it can repeat nothing: it names nothing and belongs to nothing that others repeat."""
-        return (
-            self.conversation is None
-            and self.about is None
-            and self.sha256 is None
-            and not self.attachments
-            and not self.derived_from
+        return self.conversation is None and not self.names_something
+
+    @property
+    def names_something(self) -> bool:
+        """Whether it names what it repeats, or is a document that others name."""
+        return bool(
+            self.attachments
+            or self.derived_from
+            or self.about is not None
+            or self.sha256 is not None
         )
 
 
@@ -111,8 +115,7 @@ class Rejected:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Provenance:
+class Provenance(NamedTuple):
     """Whose content something is, and since when: what a row inherits from what it repeats.
 
     Attributes:

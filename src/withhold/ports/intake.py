@@ -39,8 +39,7 @@ class RowBatch:
     set_nos: list[int]
 
 
-@dataclass(frozen=True, slots=True)
-class KnownId:
+class KnownId(NamedTuple):
     """What is known of an id.
 
     Attributes:
@@ -126,8 +125,8 @@ class IntakeTransaction(Protocol):
         """Return what is known of these conversations; unknown ones are absent."""
         ...
 
-    def mark(self, text: str) -> int:
-        """Return the keyed hash of a message's text, a 64-bit integer."""
+    def marks(self, texts: Iterable[str]) -> frozenset[int]:
+        """Return the keyed hashes of messages' texts, 64-bit integers."""
         ...
 
     def next_ordinal(self, product: ProductId) -> Ordinal:

@@ -20,7 +20,7 @@ that order lose nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 from withhold.domain.interactions import (
@@ -126,11 +126,12 @@ class _Batch:
     def take(
         self, lines: list[tuple[int, Interaction | Rejected]], head: Position
     ) -> CaptureAnswer:
-        self._memory = Memory(self._kept, (i for _, i in lines if isinstance(i, Interaction)))
+        rejected = [item for _, item in lines if isinstance(item, Rejected)]
+        rows = self._in_order(lines, rejected)
+        self._memory = Memory(self._kept, [row for _, row, _ in rows])
         self._reach = Reach(self._ports, self._kept, self._resolver, self._memory)
         counts = dict.fromkeys(Outcome, 0)
-        rejected = [item for _, item in lines if isinstance(item, Rejected)]
-        for line, row, own in self._in_order(lines, rejected):
+        for line, row, own in rows:
             try:
                 counts[self._row(row, own)] += 1
             except InputError as error:
@@ -159,7 +160,8 @@ class _Batch:
         for line, item in lines:
             if isinstance(item, Interaction):
                 try:
-                    _check_shape(item)
+                    if item.kind is not InteractionKind.CONVERSATION or item.sha256 is not None:
+                        _check_shape(item)
                     rows.append((line, item, self._resolver.own(item)))
                 except InputError as error:
                     rejected.append(Rejected(line, str(error)))
@@ -170,7 +172,8 @@ class _Batch:
         """Take in one row; raises before anything is remembered of it."""
         known = self._memory.known(row)
         if known is None:
-            return self._first(row, own)
+            # most rows stand alone: nothing is inherited and nothing else to be remembered
+            return self._decide(row, own, own) if row.stands_alone else self._first(row, own)
         if own.position < known.own:
             self._earlier_copy(row, own, known)
         elif not known.provenance.authors:
@@ -206,7 +209,8 @@ class _Batch:
         if not is_admitted:
             self._refuse(row, own, provenance)
             return Outcome.WITHHELD
-        self._note(row, own, provenance)
+        if not row.stands_alone:
+            self._note(row, own, provenance)
         self._memory.add(row, own, provenance, parties)
         return Outcome.ACCEPTED
 
@@ -242,7 +246,7 @@ class _Batch:
         for product, late in self._late.items():
             new = self._memory.new_rows(product)
             assert new is not None
-            rows = list(overtaken(self._ports, product, late, new, self._kept.mark))
+            rows = list(overtaken(self._ports, product, late, new, self._kept.marks))
             self._lowered += self._reach.overtake(product, rows)
         self._reach.follow(self._lowered)
 
@@ -260,7 +264,7 @@ class _Batch:
             self._lowered += [Lowered(trace, copy) for trace in self._traces(row)]
         if known.state is not IdState.STORED or self._reach.stays(row.product, known, copy):
             self._note(row, own, copy)
-            self._memory.put(row, replace(known, provenance=copy, own=own.position))
+            self._memory.put(row, known._replace(provenance=copy, own=own.position))
             return
         self._reach.withdraw(row.product, known)
         self._copies.add((row.product, row.id))

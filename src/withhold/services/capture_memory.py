@@ -8,8 +8,7 @@ Not here: the decisions (`capture`), how it is stored (`ports.IntakeTransaction`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 
 from withhold.domain.interactions import (
     MAX_MARKS,
@@ -37,27 +36,20 @@ from withhold.services.resolution import Parties
 class Memory:
     """Everything the rows of one batch may refer to, on top of an intake transaction."""
 
-    def __init__(self, kept: IntakeTransaction, rows: Iterable[Interaction]) -> None:
+    def __init__(self, kept: IntakeTransaction, rows: Sequence[Interaction]) -> None:
         """Ask for all that these rows name."""
         self._kept = kept
         self._marked: tuple[tuple[Message, ...], frozenset[int]] = ((), frozenset())
-        self._products: dict[ProductId, _OfProduct] = {}
-        hashes: set[str] = set()
-        wanted: dict[ProductId, tuple[set[str], set[str]]] = {}
+        self._replay: tuple[Interaction | None, bool] = (None, False)
+        by_product: dict[ProductId, list[Interaction]] = {}
         for row in rows:
-            ids, conversations = wanted.setdefault(row.product, (set(), set()))
-            ids.add(row.id)
-            ids.update(row.sources)
-            if row.conversation is not None:
-                conversations.add(row.conversation)
-            hashes.update(row.attachments)
-            if row.sha256 is not None:
-                hashes.add(row.sha256)
+            by_product.setdefault(row.product, []).append(row)
+        hashes = {sha256 for row in rows for sha256 in row.attachments}
+        hashes |= {row.sha256 for row in rows if row.sha256 is not None}
         self._documents = dict(kept.documents(hashes)) if hashes else {}
         self._new_documents: dict[str, Provenance] = {}
         self._uses: list[Use] = []
-        for product, (ids, conversations) in wanted.items():
-            self._products[product] = _OfProduct(kept, product, ids, conversations)
+        self._products = {p: _OfProduct(kept, p, some) for p, some in by_product.items()}
 
     def known(self, row: Interaction) -> KnownId | None:
         """Return what is known of the row's id."""
@@ -90,22 +82,27 @@ class Memory:
         """
         if row.sha256 is not None and row.sha256 in self._documents:
             yield self._documents[row.sha256]
-        if row.conversation is None:
-            return
-        conversation = self._products[row.product].conversations.get(row.conversation)
-        if conversation is not None and self._replays(row.messages, conversation.marks):
+        conversation = self.conversation(row)
+        if conversation is not None and self._replays(row):
             yield conversation.provenance
 
-    def _replays(self, messages: tuple[Message, ...], marks: frozenset[int]) -> bool:
-        """Return whether messages repeat earlier ones; a conversation too long to tell does."""
-        if len(marks) >= MAX_MARKS or turns(messages) > 1:
-            return True
-        return not marks.isdisjoint(self.marks(messages))
+    def _replays(self, row: Interaction) -> bool:
+        """Return whether a row repeats something of its conversation; one too long to tell does.
+
+        Asked twice for the row at hand, before what it says is noted, and found once.
+        """
+        if self._replay[0] is not row:
+            before = self.conversation(row)
+            marks = frozenset[int]() if before is None else before.marks
+            replays = turns(row.messages) > 1 or len(marks) >= MAX_MARKS
+            replays = replays or (bool(marks) and not marks.isdisjoint(self.marks(row.messages)))
+            self._replay = (row, replays)
+        return self._replay[1]
 
     def marks(self, messages: tuple[Message, ...]) -> frozenset[int]:
         """Return the marks of a row's messages; asked twice for the row at hand, hashed once."""
         if self._marked[0] is not messages:
-            self._marked = (messages, frozenset([self._kept.mark(m.content) for m in messages]))
+            self._marked = (messages, self._kept.marks([m.content for m in messages]))
         return self._marked[1]
 
     def repeatable(
@@ -118,7 +115,7 @@ class Memory:
         """
         if is_older:
             return self.marks(row.messages)
-        marks = frozenset([self._kept.mark(m.content) for m in last_turn(row.messages)])
+        marks = self._kept.marks([m.content for m in last_turn(row.messages)])
         is_full = len(before.marks) >= MAX_MARKS
         return marks if is_full or not marks.isdisjoint(before.marks) else None
 
@@ -130,8 +127,7 @@ class Memory:
 
     def note(self, row: Interaction, own: Provenance, provenance: Provenance) -> None:
         """Remember whose content the row's document and conversation hold; rows kept or not."""
-        if not row.stands_alone:
-            self._uses += self._uses_of(row, own.position)
+        self._note_uses(row, own.position)
         if row.sha256 is not None:
             before = self._documents.get(row.sha256)
             merged = provenance if before is None else inherit(provenance, (before,))
@@ -140,15 +136,20 @@ class Memory:
             marks = self.marks(row.messages)
             seen = KnownConversation(provenance, _capped(marks), own.position, is_deleted=False)
             self._products[row.product].note(row.conversation, seen)
+            self._replay = (None, False)
 
     def put(self, row: Interaction, known: KnownId) -> None:
         """Remember what became of the row's id."""
         of_product = self._products[row.product]
         of_product.ids[row.id] = of_product.new_ids[row.id] = known
 
-    def _uses_of(self, row: Interaction, position: Position) -> Iterator[Use]:
-        """Yield what the row repeats, and what else others repeat when they repeat the row."""
+    def _note_uses(self, row: Interaction, position: Position) -> None:
+        """Remember what the row repeats, and what else others repeat when they repeat the row."""
+        replays = row.conversation is not None and self._replays(row)
+        if not replays and not row.names_something:
+            return
         trace, product = self._kept.trace, row.product
+        user = trace(TraceKind.ROW, product, row.id)
         sources = [trace(TraceKind.DOCUMENT, product, sha256) for sha256 in row.attachments]
         sources += [trace(TraceKind.ROW, product, name) for name in row.sources]
         wholes: list[Trace] = []
@@ -156,16 +157,13 @@ class Memory:
             wholes.append(trace(TraceKind.DOCUMENT, product, row.sha256))
             sources += wholes  # earlier uploads of the same bytes
         if row.conversation is not None:
-            before = self.conversation(row)
             chat = trace(TraceKind.CONVERSATION, product, row.conversation)
             if sources:
                 wholes.append(chat)
-            if self._replays(row.messages, frozenset() if before is None else before.marks):
+            if replays:
                 sources.append(chat)
-        if sources:
-            user = trace(TraceKind.ROW, product, row.id)
-            yield from (Use(source, user, position) for source in sources)
-            yield from (Use(user, whole, position) for whole in wholes)
+        self._uses += [Use(source, user, position) for source in sources]
+        self._uses += [Use(user, whole, position) for whole in wholes]
 
     def add(
         self, row: Interaction, own: Provenance, provenance: Provenance, parties: Parties
@@ -177,7 +175,7 @@ class Memory:
     def drop(self, product: ProductId, ordinal: Ordinal) -> bool:
         """Leave a row of this batch out of the log; return False for a row of an earlier one."""
         of_product = self._products.get(product)
-        if of_product is None or ordinal < of_product.batch.first:
+        if of_product is None or ordinal < of_product.first:
             return False
         of_product.dropped.add(ordinal)
         return True
@@ -185,7 +183,7 @@ class Memory:
     def new_rows(self, product: ProductId) -> RowBatch | None:
         """Return the rows of a product that were added so far, None when the batch has none of it."""
         of_product = self._products.get(product)
-        return None if of_product is None else of_product.batch
+        return None if of_product is None else of_product.batch()
 
     def keep(self) -> None:
         """Hand everything that is known now to the intake transaction, all but the rows."""
@@ -205,43 +203,57 @@ class _OfProduct:
     """The part of the memory that belongs to one product, and its new rows."""
 
     def __init__(
-        self, kept: IntakeTransaction, product: ProductId, ids: set[str], conversations: set[str]
+        self, kept: IntakeTransaction, product: ProductId, rows: Sequence[Interaction]
     ) -> None:
+        ids = {row.id for row in rows}
+        ids.update(name for row in rows if row.names_something for name in row.sources)
+        chats = {row.conversation for row in rows if row.conversation is not None}
         self.ids = dict(kept.ids(product, ids))
-        self.conversations = (
-            dict(kept.conversations(product, conversations)) if conversations else {}
-        )
+        self.conversations = dict(kept.conversations(product, chats)) if chats else {}
         self.new_ids: dict[str, KnownId] = {}
         self.new_conversations: dict[str, KnownConversation] = {}
         self.dropped: set[Ordinal] = set()
+        self.first = kept.next_ordinal(product)
+        self._product = product
+        self._rows: list[Interaction] = []
+        self._positions: list[int] = []
+        self._set_nos: list[int] = []
         self._sets: dict[Parties, int] = {}
-        first = kept.next_ordinal(product)
-        self.batch = RowBatch(product, first, [], [], [], [], [], [], [], [], [], [])
+        self._batch: RowBatch | None = None
 
     def add(self, row: Interaction, provenance: Provenance, parties: Parties) -> Ordinal:
-        batch = self.batch
-        ordinal = Ordinal(batch.first + len(batch.ids))
-        number = self._sets.get(parties)
-        if number is None:
-            number = self._sets[parties] = len(batch.party_sets)
-            batch.party_sets.append(parties)
-        batch.ids.append(row.id)
-        batch.kinds.append(int(row.kind))
-        batch.conversations.append(row.conversation)
-        batch.projects.append(row.project)
-        batch.api_keys.append(row.api_key)
-        batch.roles.append([m.role for m in row.messages])
-        batch.contents.append([m.content for m in row.messages])
-        batch.positions.append(provenance.position)
-        batch.set_nos.append(number)
+        ordinal = Ordinal(self.first + len(self._rows))
+        self._rows.append(row)
+        self._positions.append(provenance.position)
+        self._set_nos.append(self._sets.setdefault(parties, len(self._sets)))
         return ordinal
+
+    def batch(self) -> RowBatch:
+        """Return the rows that were added so far."""
+        rows = self._rows
+        if self._batch is None or len(self._batch.ids) != len(rows):
+            self._batch = RowBatch(
+                self._product,
+                self.first,
+                [row.id for row in rows],
+                [int(row.kind) for row in rows],
+                [row.conversation for row in rows],
+                [row.project for row in rows],
+                [row.api_key for row in rows],
+                [[m.role for m in row.messages] for row in rows],
+                [[m.content for m in row.messages] for row in rows],
+                list(self._positions),
+                list(self._sets),
+                list(self._set_nos),
+            )
+        return self._batch
 
     def note(self, name: str, seen: KnownConversation) -> None:
         before = self.conversations.get(name)
         after = seen
         if before is not None:
             after = KnownConversation(
-                inherit(seen.provenance, (before.provenance,)),
+                _joined(seen.provenance, before.provenance),
                 _capped(before.marks | seen.marks),
                 max(before.newest, seen.newest),
                 before.is_deleted,
@@ -257,25 +269,26 @@ class _OfProduct:
 
     def store(self, kept: IntakeTransaction) -> list[str]:
         """Store the rows that were not dropped and return the ids of those that were."""
-        whole = self.batch
+        whole = batch = self.batch()
         dropped = [whole.ids[ordinal - whole.first] for ordinal in sorted(self.dropped)]
         if dropped:
-            self.batch = _without(whole, self.dropped)
-            self._renumber(kept, whole)
-        if self.batch.ids:
-            kept.store(self.batch)
+            batch = _without(whole, self.dropped)
+            _renumber(kept, whole, batch)
+        if batch.ids:
+            kept.store(batch)
         return dropped
 
-    def _renumber(self, kept: IntakeTransaction, whole: RowBatch) -> None:
-        """Let ids name the ordinals their rows have now that there are fewer."""
-        was = {name: whole.first + n for n, name in enumerate(whole.ids)}
-        known = kept.ids(whole.product, self.batch.ids)
-        numbered = {
-            name: replace(known[name], ordinal=Ordinal(whole.first + n))
-            for n, name in enumerate(self.batch.ids)
-            if known[name].ordinal == was[name]
-        }
-        kept.put_ids(whole.product, numbered)
+
+def _renumber(kept: IntakeTransaction, whole: RowBatch, batch: RowBatch) -> None:
+    """Let ids name the ordinals their rows have now that there are fewer."""
+    was = {name: whole.first + n for n, name in enumerate(whole.ids)}
+    known = kept.ids(batch.product, batch.ids)
+    numbered = {
+        name: known[name]._replace(ordinal=Ordinal(batch.first + n))
+        for n, name in enumerate(batch.ids)
+        if known[name].ordinal == was[name]
+    }
+    kept.put_ids(batch.product, numbered)
 
 
 def _without(batch: RowBatch, dropped: set[Ordinal]) -> RowBatch:
@@ -294,6 +307,10 @@ def _without(batch: RowBatch, dropped: set[Ordinal]) -> RowBatch:
         batch.party_sets,
         [batch.set_nos[n] for n in stay],
     )
+
+
+def _joined(one: Provenance, other: Provenance) -> Provenance:
+    return one if one == other else inherit(one, (other,))
 
 
 def _capped(marks: frozenset[int]) -> frozenset[int]:

@@ -67,7 +67,7 @@ def _forget(ports: Ports, products: Sequence[ProductId], row_id: str) -> dict[Pr
         found = {p: k for p, k in asked.items() if k is not None and k.provenance.authors}
         for each, known in found.items():
             if known.state is IdState.STORED:
-                kept.put_ids(each, {row_id: replace(known, state=IdState.DELETED)})
+                kept.put_ids(each, {row_id: known._replace(state=IdState.DELETED)})
             _forget_documents(kept, each, (row_id,))
         if not found:
             for each in products:
@@ -126,7 +126,7 @@ def _delete_rows_of(ports: Ports, product: ProductId, name: str, known: KnownCon
         return 0
     with ports.intake.transaction() as kept:
         ids = kept.ids(product, rows.values())
-        kept.put_ids(product, {i: replace(k, state=IdState.DELETED) for i, k in ids.items()})
+        kept.put_ids(product, {i: k._replace(state=IdState.DELETED) for i, k in ids.items()})
         _forget_documents(kept, product, ids)
     subject = min(a.account for a in known.provenance.authors)
     delete_rows(ports, [Deletion(subject, tuple(DeletedRow(product, o) for o in sorted(rows)))])

@@ -64,7 +64,7 @@ def overtaken(
     product: ProductId,
     late: Iterable[Late],
     new: RowBatch,
-    mark: Callable[[str], int],
+    marks: Callable[[Iterable[str]], frozenset[int]],
 ) -> Iterator[Overtaken]:
     """Yield the stored rows of a product that repeat late ones, some twice.
 
@@ -73,9 +73,9 @@ def overtaken(
         product: whose rows.
         late: all that came late in a batch; everything stored is looked through once for all of it.
         new: the batch's own rows, which are not in the log yet.
-        mark: the keyed hash of a message.
+        marks: the keyed hashes of messages.
     """
-    search = _Search(ports, _merged(late), mark)
+    search = _Search(ports, _merged(late), marks)
     # the log first and the files after: a row that is sealed meanwhile is met twice, never missed
     log = ports.intake.unsealed(product, ports.files.sealed(product))
     yield from search.in_log(chain((new,), log))
@@ -98,11 +98,14 @@ class _Search:
     """Looks for rows of one product that late rows overtook."""
 
     def __init__(
-        self, ports: Ports, late: dict[str, list[Late]], mark: Callable[[str], int]
+        self,
+        ports: Ports,
+        late: dict[str, list[Late]],
+        marks: Callable[[Iterable[str]], frozenset[int]],
     ) -> None:
         self._lake = ports.lake
         self._late = late
-        self._mark = mark
+        self._marks = marks
 
     def in_log(self, batches: Iterable[RowBatch]) -> Iterator[Overtaken]:
         for batch in batches:
@@ -126,4 +129,4 @@ class _Search:
             pairs = zip(batch.roles[row], contents, strict=True)
             if turns([Message(role, content) for role, content in pairs]) > 1:
                 return True
-        return any(self._mark(content) in late.marks for content in contents)
+        return not late.marks.isdisjoint(self._marks(contents))

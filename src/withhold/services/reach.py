@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeGuard
 
 from withhold.domain.interactions import BEFORE_ALL, IdState, Provenance, inherit
@@ -119,7 +119,7 @@ class Reach:
     def _row_takes(self, row: Trace, provenance: Provenance) -> None:
         known = self._kept.row(row)
         assert known is not None
-        after = replace(known, provenance=provenance)
+        after = known._replace(provenance=provenance)
         if known.state is IdState.STORED and not self.stays(row.product, known, provenance):
             after = self._gone(row.product, known, after)
         self._kept.put_row(row, after)
@@ -127,9 +127,9 @@ class Reach:
     def _gone(self, product: ProductId, known: KnownId, after: KnownId) -> KnownId:
         assert known.ordinal is not None
         if self._memory.drop(product, known.ordinal):
-            return replace(after, state=IdState.REFUSED, ordinal=None)
+            return after._replace(state=IdState.REFUSED, ordinal=None)
         self.withdraw(product, known)
-        return replace(after, state=IdState.DELETED)
+        return after._replace(state=IdState.DELETED)
 
     def _stored_parties(self, product: ProductId, ordinal: Ordinal) -> Parties:
         """Return the parties a row was stored with; none, which admits nothing, if it is not found.

@@ -22,8 +22,8 @@ from withhold.errors import InputError, TokenRefused, UnknownAccount, UnknownOrg
 from withhold.ports import Ledger
 
 Parties = tuple[PartyNo, ...]
-_Who = tuple[str, OrganizationId | None, ProductId, tuple[str, ...], str | None, Position]
-_Key = tuple[frozenset[Author], Position, ProductId]
+_Who = tuple[str, OrganizationId | None, ProductId, tuple[str, ...], str | None]
+_Key = tuple[Provenance, ProductId]
 
 MEMORY = 50_000
 """How many answers of each kind are kept while the ledger stands still."""
@@ -35,12 +35,15 @@ class Answers:
     def __init__(self, at: tuple[Position, Position]) -> None:
         """Begin with nothing known."""
         self.at = at
-        self.owns: dict[_Who, Provenance] = {}
+        self.owns: dict[
+            Position, dict[_Who, Provenance]
+        ] = {}  # by the stamp of rows without a token
         self.parties: dict[_Key, tuple[Parties, bool]] = {}
 
     def is_good_at(self, at: tuple[Position, Position]) -> bool:
         """Return whether the answers hold there and are not too many to keep."""
-        return self.at == at and max(len(self.owns), len(self.parties)) < MEMORY
+        owns = sum(len(each) for each in self.owns.values())
+        return self.at == at and max(owns, len(self.parties)) < MEMORY
 
 
 _LAST: WeakKeyDictionary[Ledger, Answers] = WeakKeyDictionary()
@@ -69,7 +72,8 @@ class Resolver:
         self.stamp = stamp
         self._tokens: dict[str, Position] = {}
         answers = _answers(ledger, (directory.head, self._standings.position))
-        self._owns, self._parties = answers.owns, answers.parties
+        self._owns = answers.owns.setdefault(stamp, {})
+        self._parties = answers.parties
 
     def own(self, row: Interaction) -> Provenance:
         """Return whose content a row is by itself, and since when.
@@ -77,7 +81,7 @@ class Resolver:
         Raises:
             InputError: an account, organisation, product or token is not known or not theirs.
         """
-        who = (row.account, row.organization, row.product, row.participants, row.token, self.stamp)
+        who = (row.account, row.organization, row.product, row.participants, row.token)
         own = self._owns.get(who)
         if own is None:
             position = self.stamp if row.token is None else self._position_of(row.token)
@@ -90,7 +94,7 @@ class Resolver:
         Raises:
             InputError: an author cannot be resolved.
         """
-        key = (provenance.authors, provenance.position, product)
+        key = (provenance, product)
         found = self._parties.get(key)
         if found is None:
             parties = parties_of(provenance.authors, product, provenance.position, self._directory)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,8 +84,10 @@ class _Keys:
         self._conversations = hashlib.blake2b(key=key, digest_size=16, person=b"withhold/conv")
         self._marks = hashlib.blake2b(key=key, digest_size=8, person=b"withhold/mark")
 
-    def id(self, product: ProductId, name: str) -> bytes:
-        return _digest(self._ids, f"{product}\0{name}")
+    def ids(self, product: ProductId, names: Iterable[str]) -> dict[str, bytes]:
+        of_product = self._ids.copy()
+        of_product.update(f"{product}\0".encode())
+        return {name: _digest(of_product, name) for name in names}
 
     def document(self, sha256: str) -> bytes:
         return _digest(self._documents, sha256)
@@ -93,8 +95,9 @@ class _Keys:
     def conversation(self, product: ProductId, name: str) -> bytes:
         return _digest(self._conversations, f"{product}\0{name}")
 
-    def mark(self, text: str) -> int:
-        return int.from_bytes(_digest(self._marks, text), "little")
+    def marks(self, texts: Iterable[str]) -> frozenset[int]:
+        digests = b"".join([_digest(self._marks, text) for text in texts])
+        return _unpack_marks(digests)
 
 
 def _digest(keyed: hashlib.blake2b, text: str) -> bytes:
@@ -221,11 +224,14 @@ class _Transaction:
         self._keys = keys
         self._packed: dict[frozenset[Author], bytes] = {}
         self._authors: dict[bytes, frozenset[Author]] = {}
-        self._hashed: dict[tuple[ProductId, str], bytes] = {}  # ids are asked for, then put
+        # ids are asked for, then put
+        self._hashed: defaultdict[ProductId, dict[str, bytes]] = defaultdict(dict)
 
     def ids(self, product: ProductId, ids: Iterable[str]) -> Mapping[str, KnownId]:
         """Return what is known of these ids."""
-        names = {self._id(product, name): name for name in ids}
+        hashed = self._keys.ids(product, ids)
+        self._hashed[product] |= hashed
+        names = {key: name for name, key in hashed.items()}
         return {
             names[key]: KnownId(
                 IdState(state),
@@ -261,9 +267,9 @@ class _Transaction:
             )
         }
 
-    def mark(self, text: str) -> int:
-        """Return the keyed hash of a message's text."""
-        return self._keys.mark(text)
+    def marks(self, texts: Iterable[str]) -> frozenset[int]:
+        """Return the keyed hashes of messages' texts."""
+        return self._keys.marks(texts)
 
     def next_ordinal(self, product: ProductId) -> Ordinal:
         """Return the ordinal the next stored row of the product will have."""
@@ -289,11 +295,13 @@ class _Transaction:
 
     def put_ids(self, product: ProductId, known: Mapping[str, KnownId]) -> None:
         """Keep what became of ids."""
+        key_of, columns = self._id, self._columns
         rows = [
-            (self._id(product, name), int(k.state), k.ordinal, k.own, *self._columns(k.provenance))
-            for name, k in known.items()
+            (key_of(product, name), state, ordinal, own, *columns(provenance))
+            for name, (state, ordinal, provenance, own) in known.items()
         ]
-        self._db.executemany("INSERT OR REPLACE INTO ids VALUES (?, ?, ?, ?, ?, ?)", sorted(rows))
+        rows.sort()
+        self._db.executemany("INSERT OR REPLACE INTO ids VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def put_documents(self, known: Mapping[str, Provenance]) -> None:
         """Keep the provenance of documents."""
@@ -377,10 +385,10 @@ class _Transaction:
         )
 
     def _id(self, product: ProductId, name: str) -> bytes:
-        key = self._hashed.get((product, name))
-        if key is None:
-            key = self._hashed[product, name] = self._keys.id(product, name)
-        return key
+        hashed = self._hashed[product]
+        if name not in hashed:
+            hashed |= self._keys.ids(product, (name,))
+        return hashed[name]
 
     def _select(self, query: str, keys: Mapping[bytes, str]) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of these keys; few statement texts, so that they stay prepared."""
