@@ -294,7 +294,9 @@ def _kept_of(copies: Sequence[tuple[int, int]], cuts: set[int], leaver: str | No
         if leaver is not None:
             provider.opt_out(leaver)
         provider.seal()
-        versions = [str(provider.build(f"all-{product}", product).ref) for product in (VIBE, STUDIO)]
+        versions = [
+            str(provider.build(f"all-{product}", product).ref) for product in (VIBE, STUDIO)
+        ]
         return {row for version in versions for row in provider.decided(version)}
     finally:
         provider.close()
