@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -158,7 +157,7 @@ def test_provenance_is_replaced_by_trace(intake: MemoryIntake | SqliteIntake) ->
             assert kept.provenance(trace) == lower
             assert kept.provenance(kept.trace(kind, VIBE, "unheard")) is None
         assert kept.documents(["ab"]) == {"ab": lower}
-        assert kept.conversations(VIBE, ["c"]) == {"c": replace(chat, provenance=lower)}
+        assert kept.conversations(VIBE, ["c"]) == {"c": chat._replace(provenance=lower)}
         row = kept.trace(TraceKind.ROW, VIBE, "a")
         assert kept.row(row) == stored._replace(provenance=lower)
         gone = KnownId(IdState.DELETED, Ordinal(4), lower, Position(8))

@@ -11,7 +11,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 
 from withhold.domain.interactions import Provenance
@@ -164,7 +164,7 @@ class _Transaction:
         if trace.kind is TraceKind.DOCUMENT:
             kept.documents[name] = provenance
         elif trace.kind is TraceKind.CONVERSATION:
-            kept.conversations[place] = replace(kept.conversations[place], provenance=provenance)
+            kept.conversations[place] = kept.conversations[place]._replace(provenance=provenance)
         else:
             kept.ids[place] = kept.ids[place]._replace(provenance=provenance)
 

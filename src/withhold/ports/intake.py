@@ -54,8 +54,7 @@ class KnownId(NamedTuple):
     own: Position
 
 
-@dataclass(frozen=True, slots=True)
-class KnownConversation:
+class KnownConversation(NamedTuple):
     """What is known of a conversation.
 
     Attributes:

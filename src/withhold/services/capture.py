@@ -172,13 +172,21 @@ class _Batch:
         """Take in one row; raises before anything is remembered of it."""
         known = self._memory.known(row)
         if known is None:
-            # most rows stand alone: nothing is inherited and nothing else to be remembered
-            return self._decide(row, own, own) if row.stands_alone else self._first(row, own)
+            return self._alone(row, own) if row.stands_alone else self._first(row, own)
         if own.position < known.own:
             self._earlier_copy(row, own, known)
         elif not known.provenance.authors:
             self._deleted_before(row, own)
         return Outcome.WITHHELD if known.state is IdState.REFUSED else Outcome.DUPLICATE
+
+    def _alone(self, row: Interaction, own: Provenance) -> Outcome:
+        """Take in a row that repeats nothing: nothing is inherited and nothing else to be remembered."""
+        parties, is_admitted = self._resolver.resolve(own, row.product)
+        if is_admitted:
+            self._memory.add(row, own, own, parties)
+            return Outcome.ACCEPTED
+        self._memory.put(row, KnownId(IdState.REFUSED, None, own, own.position))
+        return Outcome.WITHHELD
 
     def _first(self, row: Interaction, own: Provenance) -> Outcome:
         provenance = self._provenance(row, own)
@@ -233,11 +241,9 @@ class _Batch:
         self, row: Interaction, own: Provenance, provenance: Provenance, before: KnownConversation
     ) -> None:
         assert row.conversation is not None
-        if changes_nothing(provenance, before, self._resolver):
-            return
         is_older = own.position < before.newest
         marks = self._memory.repeatable(row, before, is_older=is_older)
-        if marks is not None:
+        if marks is not None and not changes_nothing(provenance, before, self._resolver):
             late = Late(row.conversation, provenance, is_older, marks)
             self._late.setdefault(row.product, []).append(late)
 

@@ -115,7 +115,10 @@ class Memory:
         """
         if is_older:
             return self.marks(row.messages)
-        marks = self._kept.marks([m.content for m in last_turn(row.messages)])
+        turn = last_turn(row.messages)
+        marks = self.marks(row.messages)
+        if len(turn) < len(row.messages):
+            marks = self._kept.marks([m.content for m in turn])
         is_full = len(before.marks) >= MAX_MARKS
         return marks if is_full or not marks.isdisjoint(before.marks) else None
 

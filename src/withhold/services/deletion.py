@@ -14,7 +14,6 @@ Not here: erasing a person, rewriting files.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from withhold.domain.interactions import BEFORE_ALL, IdState, Provenance
 from withhold.domain.ledger import DeletedRow
@@ -116,7 +115,7 @@ def _close(
         found = {p: k for p, k in asked.items() if k is not None and k.provenance.authors}
         for each in found or products:
             known = found.get(each, _NEVER_CAME)
-            kept.put_conversations(each, {name: replace(known, is_deleted=True)})
+            kept.put_conversations(each, {name: known._replace(is_deleted=True)})
     return found
 
 

@@ -224,8 +224,9 @@ class _Transaction:
         self._keys = keys
         self._packed: dict[frozenset[Author], bytes] = {}
         self._authors: dict[bytes, frozenset[Author]] = {}
-        # ids are asked for, then put
+        # what is asked for is put afterwards: each name is hashed once
         self._hashed: defaultdict[ProductId, dict[str, bytes]] = defaultdict(dict)
+        self._chats: dict[tuple[ProductId, str], bytes] = {}
 
     def ids(self, product: ProductId, ids: Iterable[str]) -> Mapping[str, KnownId]:
         """Return what is known of these ids."""
@@ -254,7 +255,7 @@ class _Transaction:
         self, product: ProductId, names: Iterable[str]
     ) -> Mapping[str, KnownConversation]:
         """Return what is known of these conversations."""
-        keys = {self._keys.conversation(product, name): name for name in names}
+        keys = {self._conversation(product, name): name for name in names}
         return {
             keys[key]: KnownConversation(
                 self._provenance(position, authors),
@@ -312,7 +313,7 @@ class _Transaction:
         """Keep what is known of conversations."""
         rows = [
             (
-                self._keys.conversation(product, name),
+                self._conversation(product, name),
                 *self._columns(k.provenance),
                 k.newest,
                 int(k.is_deleted),
@@ -329,7 +330,7 @@ class _Transaction:
         if kind is TraceKind.ROW:
             return Trace(kind, product, self._id(product, name))
         if kind is TraceKind.CONVERSATION:
-            return Trace(kind, product, self._keys.conversation(product, name))
+            return Trace(kind, product, self._conversation(product, name))
         return Trace(kind, ProductId(""), self._keys.document(name))
 
     def put_uses(self, uses: Iterable[Use]) -> None:
@@ -389,6 +390,12 @@ class _Transaction:
         if name not in hashed:
             hashed |= self._keys.ids(product, (name,))
         return hashed[name]
+
+    def _conversation(self, product: ProductId, name: str) -> bytes:
+        key = self._chats.get((product, name))
+        if key is None:
+            key = self._chats[product, name] = self._keys.conversation(product, name)
+        return key
 
     def _select(self, query: str, keys: Mapping[bytes, str]) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of these keys; few statement texts, so that they stay prepared."""
