@@ -49,7 +49,7 @@ def _with_intake(driver: Driver, **wrong: Callable[..., Any]) -> None:
 def documents_are_as_new_as_their_use(driver: Driver) -> None:
     def documents(real: Any, hashes: Any) -> Any:
         head = driver.real.ledger.head()
-        return {h: replace(p, position=head) for h, p in real.documents(hashes).items()}
+        return {h: p._replace(position=head) for h, p in real.documents(hashes).items()}
 
     _with_intake(driver, documents=documents)
 
