@@ -89,7 +89,13 @@ class Interaction(NamedTuple):
     @property
     def stands_alone(self) -> bool:
         """Whether it can repeat nothing: it names nothing and belongs to nothing that others repeat."""
-        return self.conversation is None and not self.names_something
+        return (
+            self.conversation is None
+            and self.about is None
+            and self.sha256 is None
+            and not self.attachments
+            and not self.derived_from
+        )
 
     @property
     def names_something(self) -> bool:

@@ -172,8 +172,10 @@ class Memory:
         self, row: Interaction, own: Provenance, provenance: Provenance, parties: Parties
     ) -> None:
         """Add the row to the log and remember its id."""
-        ordinal = self._products[row.product].add(row, provenance, parties)
-        self.put(row, KnownId(IdState.STORED, ordinal, provenance, own.position))
+        of_product = self._products[row.product]
+        ordinal = of_product.add(row, provenance, parties)
+        known = KnownId(IdState.STORED, ordinal, provenance, own.position)
+        of_product.ids[row.id] = of_product.new_ids[row.id] = known
 
     def drop(self, product: ProductId, ordinal: Ordinal) -> bool:
         """Leave a row of this batch out of the log; return False for a row of an earlier one."""
