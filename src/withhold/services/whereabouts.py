@@ -98,7 +98,9 @@ class Whereabouts:
     def removed(self, since: Position) -> tuple[int, int]:
         """Return from how many datasets the rows are gone since an entry, and of how many."""
         held = [
-            each for each in self.datasets if each.rows or any(d.position >= since for d in each.drops)
+            each
+            for each in self.datasets
+            if each.rows or any(d.position >= since for d in each.drops)
         ]
         return sum(not each.rows for each in held), len(held)
 
@@ -138,7 +140,9 @@ def _in_dataset(
         if position not in times:
             times[position] = _recorded_at(ports, position)
         drops.append(Drop(position, times[position], rows))
-    held = ((export, _rows_at(found, export.position)) for export in exports if export.dataset == name)
+    held = (
+        (export, _rows_at(found, export.position)) for export in exports if export.dataset == name
+    )
     copies = tuple(Copy(e.position, e.recorded_at, rows) for e, rows in held if rows)
     return InDataset(
         name,

@@ -34,7 +34,7 @@ def check_origin(request: Request[Any, Any, Any]) -> None:
         ForeignForm: the browser says that it comes from elsewhere.
     """
     site = request.headers.get("sec-fetch-site")
-    if site is not None and site not in {"same-origin", "none"}:
+    if site is not None and site != "same-origin":
         raise ForeignForm("the request comes from another site; open the page itself")
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
@@ -75,5 +75,3 @@ def decoded(raw: bytes, fields: Collection[str]) -> Form:
     if any(len(value) > MAX_VALUE_CHARS for value in found.values()):
         raise TooLarge(f"form: a value has more than {MAX_VALUE_CHARS} characters")
     return found
-
-

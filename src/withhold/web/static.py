@@ -98,7 +98,9 @@ def get_static(request: Request[Any, Any, Any], path: FromPath[str]) -> Response
     known = statics()
     first, _, rest = str(path).lstrip("/").partition("/")
     is_hashed = first == known.digest
-    file = known.files.get(rest if is_hashed or rest in known.files else f"{first}/{rest}".strip("/"))
+    file = known.files.get(
+        rest if is_hashed or rest in known.files else f"{first}/{rest}".strip("/")
+    )
     if file is None:
         return Response(b"", status_code=404, media_type="text/plain", headers=dict(_SECURITY))
     headers = {**_SECURITY, "Cache-Control": FOREVER if is_hashed else BRIEFLY}
