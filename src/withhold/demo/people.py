@@ -34,6 +34,11 @@ class Cohort:
     out_after: tuple[int, ...] = ()
     turned_on: bool = False
 
+    @property
+    def label(self) -> str:
+        """What people call the organisation."""
+        return str(self.organization).replace("-", " ").title()
+
     def account(self, number: int) -> AccountId:
         """Return the account of a number, from 1."""
         return AccountId(f"{self.name}-{number}")
@@ -77,7 +82,7 @@ def _group(cohort: Cohort) -> OfferedGroup:
 def _note(cohort: Cohort, number: int) -> str:
     notes = []
     if cohort.organization is not None:
-        notes.append(f"{'Admin' if number == 1 else 'Member'} of {cohort.organization}")
+        notes.append(f"{'Admin' if number == 1 else 'Member'} of {cohort.label}")
     if number in cohort.out_before + cohort.out_after:
         notes.append("opted out")
     return ", ".join(notes)

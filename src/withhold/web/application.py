@@ -68,6 +68,13 @@ async def get_health(request: Request[Any, Any, Any]) -> Response[bytes]:
     return answer({"status": "ok", "position": position})
 
 
+def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    """Tell what the framework refused: to people as a page, to programs as a problem document."""
+    if refusals.is_page(request.url.path):
+        return refusals.on_http_exception(request, error)
+    return problems.on_http_exception(request, error)
+
+
 def make_application(ports: Ports, home: Path, offered: Sequence[OfferedGroup] = ()) -> Litestar:
     """Return the application over opened ports.
 
@@ -102,7 +109,7 @@ def make_application(ports: Ports, home: Path, offered: Sequence[OfferedGroup] =
         lifespan=[upkeep.lifespan, live.lifespan],
         exception_handlers={
             WithholdError: problems.on_withhold_error,
-            HTTPException: problems.on_http_exception,
+            HTTPException: _on_http_exception,
             Exception: problems.on_any_exception,
         },
         openapi_config=None,

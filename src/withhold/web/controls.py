@@ -96,12 +96,14 @@ class Effect:
     """What turning a switch off does, and did, to earlier data.
 
     Attributes:
+        is_on: whether the switch is on now.
         found: where the holder's rows are, None when that cannot be told now, or not to this viewer.
         removed: from how many datasets the rows are gone, of how many; None while the switch is on.
         seconds: how long after the change that was so, None when nobody was waiting for it.
     """
 
     spot: Spot
+    is_on: bool
     found: Whereabouts | None
     removed: tuple[int, int] | None
     seconds: float | None
@@ -152,16 +154,19 @@ def effect(visit: Visit, spot: Spot, *, may_see: bool, is_awaited: bool = False)
     """
     product = spot.place.product.id
     marks = switches.marks(visit.ports, spot.holder)
-    if not may_see:
-        return Effect(spot, None, None, None, marks)
     switch = switches.switch(visit.ports, spot.holder, product)
-    try:
-        found = whereabouts(visit.ports, spot.holder, product)
-    except WithholdError as error:  # the switch is right all the same
-        _log.warning("whereabouts cannot be told", error=told(error))
-        return Effect(spot, None, None, None, marks)
-    if switch.is_on:
-        return Effect(spot, found, None, None, marks)
+    found = _found(visit, spot) if may_see else None
+    if found is None or switch.is_on:
+        return Effect(spot, switch.is_on, found, None, None, marks)
     elapsed_ms = visit.ports.clock.now_ms() - switch.recorded_at
     seconds = elapsed_ms / 1000 if is_awaited and 0 <= elapsed_ms < SHOWN_MS else None
-    return Effect(spot, found, found.removed(switch.position), seconds, marks)
+    return Effect(spot, switch.is_on, found, found.removed(switch.position), seconds, marks)
+
+
+def _found(visit: Visit, spot: Spot) -> Whereabouts | None:
+    """Return where the rows are, None when the lake cannot tell now: the switch is right all the same."""
+    try:
+        return whereabouts(visit.ports, spot.holder, spot.place.product.id)
+    except WithholdError as error:
+        _log.warning("whereabouts cannot be told", error=told(error))
+        return None

@@ -76,13 +76,18 @@ HANDLERS: dict[int | type[Exception], Any] = {
 """What a router of pages tells instead of problem documents."""
 
 
+def is_page(path: str) -> bool:
+    """Return whether an address is one that people open."""
+    return any(path == base or path.startswith(base + "/") for base in ("/console", "/m"))
+
+
 def refusal(
     request: Request[Any, Any, Any], status: HTTPStatus, headers: dict[str, str] | None = None
 ) -> Response[Any]:
     """Return the page, or for a part of a page the sentence, that tells it."""
     title, text = _WORDS.get(status, _OTHER)
-    is_mobile = request.url.path == "/m" or request.url.path.startswith("/m/")
-    values = {"title": title, "text": text, "home": "/m" if is_mobile else "/console"}
+    home = "/m" if f"{request.url.path}/".startswith("/m/") else "/console"
+    values = {"title": title, "text": text, "home": home}
     if request.headers.get("hx-request") == "true":
         more = {"HX-Retarget": "#alerts", "HX-Reswap": "innerHTML"}
         return page("shared/alert.html", values, {**PLAIN, **more, **(headers or {})}, status)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
-HANDLERS = ()
+from withhold.web.mobile.install import HANDLERS as INSTALL
+from withhold.web.mobile.routes import HANDLERS as PAGES
+
+HANDLERS = (*INSTALL, *PAGES)
 
 __all__ = ["HANDLERS"]
