@@ -110,6 +110,7 @@ def draw(
     known = {
         "frame": around,
         "here": here,
+        "base": around.base,
         "token": visit.token,
         "field": TOKEN_FIELD,
         "marks": switches.marks(visit.ports, around.holder),

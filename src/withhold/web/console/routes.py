@@ -159,7 +159,7 @@ def _turn(around: Frame, slug: str, form: Form) -> Response[Any]:
 def _whole(around: Frame, slug: str, shown: Control, turned: Turned) -> Response[Any]:
     """Return the whole page after a press that came to nothing, for a browser without scripts."""
     controls = [
-        shown if spot.place == shown.spot.place else control(around.visit, spot)
+        shown if spot == shown.spot else control(around.visit, spot)
         for spot in _spots(around, slug)
     ]
     return _drawn(around, slug, controls, turned.status)

@@ -100,8 +100,8 @@ def _spots(visit: Visit, found: Page) -> list[Spot]:
 
 def _spot(visit: Visit, slug: str, product: str) -> Spot:
     found = _page(visit, slug)
-    place = switching.place_of(found, product)
-    return next(spot for spot in _spots(visit, found) if spot.place is place)
+    wanted = switching.place_of(found, product).product.id
+    return next(spot for spot in _spots(visit, found) if spot.place.product.id == wanted)
 
 
 def _draw(
@@ -168,9 +168,7 @@ def _turn(visit: Visit, slug: str, form: Form) -> Response[Any]:
     if visit.is_part:
         return page("mobile/part.html", {"c": shown}, INSTALLABLE, turned.status)
     found = _page(visit, slug)
-    controls = [
-        shown if each.place is spot.place else control(visit, each) for each in _spots(visit, found)
-    ]
+    controls = [shown if each == spot else control(visit, each) for each in _spots(visit, found)]
     return _whole(visit, found, controls, turned.status)
 
 

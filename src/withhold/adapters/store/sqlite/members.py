@@ -34,9 +34,10 @@ _START: _Cursor = (Position(0), CHAIN_START)
 class SqliteMembers:
     """Implements `ports.Members` over the control database and the database of the surfaces."""
 
-    def __init__(self, control: Control, store: SurfaceStore) -> None:
+    def __init__(self, control: Control, store: SurfaceStore, run: int = RUN) -> None:
         self._control = control
         self._store = store
+        self._run = run
 
     def now(self, organization: SubjectNo) -> Sequence[SubjectNo]:
         """Return the accounts that are members, in order of number."""
@@ -51,7 +52,7 @@ class SqliteMembers:
         before = self._store.read(_cursor)
         with self._control.read() as connection:
             after = before if _is_of_this_ledger(connection, before) else _START
-            to = min(Position(after[0] + RUN), head)
+            to = min(Position(after[0] + self._run), head)
             if to <= after[0]:
                 return after[0]
             reached = (to, _chain_at(connection, to))
