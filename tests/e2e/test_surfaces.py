@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit
+from typing import Self
 
+import httpx
 import pytest
 
 from tests.e2e.server import MAIN, Server, environment, running
@@ -19,51 +20,68 @@ from withhold.web import figures
 from withhold.web.figures import Figures
 
 ACCOUNT = "vibe-free-1"  # one that the demo offers
-LABEL = "Allow your interactions to be used to train our models"
 
 
 class Browser:
-    """Cookies, and one request at a time."""
+    """One browser: cookies, pages, and what it listens to."""
 
-    def __init__(self, address: str) -> None:
-        self.host = urlsplit(address).netloc
-        self.cookies: dict[str, str] = {}
+    def __init__(self, server: Server) -> None:
+        self.client = httpx.Client(base_url=server.address, timeout=20)
 
-    def open(
-        self, method: str, path: str, form: dict[str, str] | None = None
-    ) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection(self.host, timeout=20)
-        headers = {"Cookie": "; ".join(f"{k}={v}" for k, v in self.cookies.items())}
-        if form is not None:
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-            headers["Origin"] = f"http://{self.host}"
-        connection.request(method, path, urlencode(form) if form is not None else None, headers)
-        answer = connection.getresponse()
-        for cookie in answer.headers.get_all("set-cookie") or []:
-            name, _, value = cookie.partition(";")[0].partition("=")
-            self.cookies[name] = value
-        return answer
+    def __enter__(self) -> Self:
+        return self
 
-    def text(self, path: str) -> str:
-        answer = self.open("GET", path)
-        assert answer.status == 200, path
-        return answer.read().decode()
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
 
-    def sign_in(self) -> None:
-        page = self.text("/sign-in")
-        form = {"csrf": field(page, "csrf"), "account": ACCOUNT}
-        assert self.open("POST", "/sign-in", form).status == 303
+    def post(self, path: str, **form: str) -> httpx.Response:
+        headers = {"Origin": str(self.client.base_url).rstrip("/")}
+        return self.client.post(path, data=form, headers=headers)
+
+    def sign_in(self) -> Browser:
+        page = self.client.get("/sign-in").text
+        assert self.post("/sign-in", csrf=field(page, "csrf"), account=ACCOUNT).status_code == 303
+        return self
+
+    def sign_out(self) -> None:
+        token = field(self.client.get("/console/vibe").text, "csrf")
+        assert self.post("/sign-out", csrf=token).status_code == 303
+
+    def turn_off(self) -> None:
+        page = self.client.get("/console/vibe").text
+        form = {name: field(page, name) for name in ("csrf", "notice")}
+        answer = self.post("/console/vibe", product="vibe", allowed="off", **form)
+        assert answer.status_code == 303
 
     def is_on(self, path: str = "/console/vibe") -> bool:
-        found = re.search(r'aria-checked="(true|false)"', self.text(path))
+        found = re.search(r'aria-checked="(true|false)"', self.client.get(path).text)
         assert found is not None
         return found[1] == "true"
+
+    @contextmanager
+    def listening(self) -> Iterator[Iterator[str]]:
+        """Listen as the page does; yields lines once the server says that it has begun."""
+        found = re.search(r'hx-sse:connect="([^"]+)"', self.client.get("/console/vibe").text)
+        assert found is not None
+        with self.client.stream("GET", found[1].replace("&amp;", "&")) as events:
+            assert events.headers["content-type"].startswith("text/event-stream")
+            lines = events.iter_lines()
+            assert next(lines) == ": listening"
+            yield lines
 
 
 def field(page: str, name: str) -> str:
     found = re.search(rf'name="{name}" value="([^"]*)"', page)
     assert found is not None, name
     return found[1]
+
+
+def until(lines: Iterator[str], wanted: str) -> float:
+    """Read until a line comes; return when that was."""
+    for line in lines:
+        if line == wanted:
+            return time.monotonic()
+    pytest.fail("the connection ended first")
 
 
 @pytest.fixture
@@ -80,7 +98,7 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def server(home: Path) -> Iterator[Server]:
     with running(home) as started:
-        yield started
+        yield started.ready()
 
 
 def command(home: Path, *words: str) -> None:
@@ -88,88 +106,53 @@ def command(home: Path, *words: str) -> None:
     subprocess.run(run, env=environment(home), check=True, capture_output=True, timeout=60)
 
 
-def listen(browser: Browser) -> http.client.HTTPResponse:
-    """Begin to listen as the page does, and return once the server says that it has begun."""
-    page = browser.text("/console/vibe")
-    found = re.search(r'hx-sse:connect="([^"]+)"', page)
-    assert found is not None
-    events = browser.open("GET", found[1].replace("&amp;", "&"))
-    assert events.headers["content-type"].startswith("text/event-stream")
-    assert events.readline() == b": listening\n"
-    return events
-
-
-def until(events: http.client.HTTPResponse, line: bytes) -> float:
-    """Read until a line comes; return when that was."""
-    while True:
-        got = events.readline()
-        assert got, "the connection ended first"
-        if got == line:
-            return time.monotonic()
-
-
 def test_s1_a_change_by_another_process_reaches_an_open_page_within_a_second(
     home: Path, server: Server
 ) -> None:
-    browser = Browser(server.address)
-    browser.sign_in()
-    assert browser.is_on()
-    events = listen(browser)
-    command(home, "opt-out", ACCOUNT, "--product", "vibe")
-    done = time.monotonic()
-    assert until(events, b"event: standing\n") - done < 1.0
-    assert not browser.is_on("/console/vibe")
-    assert not browser.is_on("/m/data-controls")
+    with Browser(server).sign_in() as browser, browser.listening() as lines:
+        assert browser.is_on()
+        command(home, "opt-out", ACCOUNT, "--product", "vibe")
+        done = time.monotonic()
+        assert until(lines, "event: standing") - done < 1.0
+        assert not browser.is_on("/console/vibe")
+        assert not browser.is_on("/m/data-controls")
 
 
 def test_s1_a_change_by_another_server_reaches_an_open_page_within_a_second(
     home: Path, server: Server
 ) -> None:
-    browser = Browser(server.address)
-    browser.sign_in()
-    events = listen(browser)
-    with running(home) as second:
-        other = Browser(second.address)
-        other.cookies = browser.cookies  # one session, two workers
-        page = other.text("/console/vibe")
-        form = {name: field(page, name) for name in ("csrf", "notice")}
-        form |= {"product": "vibe", "allowed": "off"}
-        assert other.open("POST", "/console/vibe", form).status == 303
-        done = time.monotonic()
-        assert until(events, b"event: standing\n") - done < 1.0
-        assert second.end() == 0
+    with Browser(server).sign_in() as browser, browser.listening() as lines, running(home) as two:
+        with Browser(two.ready()) as other:
+            other.client.cookies = browser.client.cookies  # one session, two workers
+            other.turn_off()
+            done = time.monotonic()
+            assert until(lines, "event: standing") - done < 1.0
+        assert two.end() == 0
 
 
 def test_s1_an_opt_out_on_a_page_stands_after_a_restart(home: Path, server: Server) -> None:
-    browser = Browser(server.address)
-    browser.sign_in()
-    page = browser.text("/console/vibe")
-    form = {name: field(page, name) for name in ("csrf", "notice")}
-    browser.open("POST", "/console/vibe", {**form, "product": "vibe", "allowed": "off"})
-    assert server.end() == 0
-    with running(home) as again:
-        later = Browser(again.address)
-        later.cookies = browser.cookies  # sessions outlive a restart too
-        assert not later.is_on("/console/vibe")
-        assert not later.is_on("/m/data-controls")
-        assert again.end() == 0
+    with Browser(server).sign_in() as browser:
+        browser.turn_off()
+        assert server.end() == 0
+        with running(home) as again, Browser(again.ready()) as later:
+            later.client.cookies = browser.client.cookies  # sessions outlive a restart too
+            assert not later.is_on("/console/vibe")
+            assert not later.is_on("/m/data-controls")
+            assert again.end() == 0
 
 
 def test_the_server_ends_at_once_although_pages_listen(server: Server) -> None:
-    browser = Browser(server.address)
-    browser.sign_in()
-    pages = [listen(browser) for _ in range(3)]
-    began = time.monotonic()
-    assert server.end() == 0
-    assert time.monotonic() - began < 5
-    for events in pages:
-        assert events.read() in {b"\n", b""}, "nothing is said: the page comes back by itself"
+    with Browser(server).sign_in() as browser, ExitStack() as stack:
+        pages = [stack.enter_context(browser.listening()) for _ in range(3)]
+        began = time.monotonic()
+        assert server.end() == 0
+        assert time.monotonic() - began < 5
+        for lines in pages:
+            assert list(lines) in ([""], []), "nothing is said: the page comes back by itself"
 
 
 def test_signing_out_ends_what_listens(server: Server) -> None:
-    browser = Browser(server.address)
-    browser.sign_in()
-    events = listen(browser)
-    token = field(browser.text("/console/vibe"), "csrf")
-    assert browser.open("POST", "/sign-out", {"csrf": token}).status == 303
-    until(events, b"event: ended\n")
+    with Browser(server).sign_in() as browser, browser.listening() as lines:
+        browser.sign_out()
+        until(lines, "event: ended")
+        assert list(lines)[-1:] in ([""], [])
