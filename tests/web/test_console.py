@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.web.surfaces import STUDIO_LABEL, VIBE, VIBE_LABEL, Surfaces
+from tests.web.surfaces import MOBILE_LABEL, STUDIO_LABEL, VIBE, VIBE_LABEL, Surfaces
 from withhold.domain.directory import SubjectKind
 from withhold.domain.names import ProductId
 from withhold.services import preferences
@@ -52,6 +52,30 @@ def test_a10_privacy_anonymous_improvement_data_the_toggle_opts_in_and_out(
     on = admin.press("button", "Turn on")
     assert on.control("switch", STUDIO_LABEL)["aria-checked"] == "true"
     assert allowed(surfaces, "bill", "studio")
+
+
+@pytest.mark.parametrize(
+    ("start", "steps"),
+    [
+        ("/console", [("switch", VIBE_LABEL)]),
+        ("/console/organizations/org-free", [("link", "Privacy"), ("switch", STUDIO_LABEL)]),
+        ("/m", [("link", "Data & Account Controls On"), ("checkbox", MOBILE_LABEL)]),
+    ],
+)
+def test_s10_the_opt_out_is_at_most_three_actions_from_the_start_of_every_surface(
+    surfaces: Surfaces, start: str, steps: list[tuple[str, str]]
+) -> None:
+    person = surfaces.person("head")
+    person.open(start)
+    head = surfaces.ports.ledger.head()
+    for role, name in steps:
+        if role == "link":
+            person.open(person.page.links()[name])
+        else:
+            person.press(role, name)
+    assert len(steps) <= 3
+    assert surfaces.ports.ledger.head() == head + 1
+    assert person.page.control(steps[-1][0])["aria-checked"] == "false"
 
 
 @pytest.mark.parametrize(("account", "plan"), [("teams", "Teams"), ("enterprise", "Enterprise")])

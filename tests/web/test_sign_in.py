@@ -60,8 +60,9 @@ def test_the_accounts_are_grouped_by_plan_and_say_what_is_special(tmp_path: Path
         page = Person(client).open("/sign-in")
     headings = [page.name_of(e) for e in page.all("heading")]
     assert headings[:3] == ["Sign in to the demo", "Vibe, Free", "Vibe, Pro"]
-    assert "Studio & API, Scale" in headings
-    assert page.has("button", "vibe-teams-1 Admin of Demo Teams")
+    assert "Vibe, Teams Demo Teams" in headings
+    assert "Studio & API, Scale Demo Scale On, turned on by its Admin" in headings
+    assert page.has("button", "vibe-teams-1 Admin")
     assert page.has("button", "vibe-free-5 opted out")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 
 import structlog
 
@@ -99,7 +100,7 @@ class Effect:
         is_on: whether the switch is on now.
         found: where the holder's rows are, None when that cannot be told now, or not to this viewer.
         removed: from how many datasets the rows are gone, of how many; None while the switch is on.
-        seconds: how long after the change that was so, None when nobody was waiting for it.
+        seconds: within which time after the change that was so, None when nobody was waiting for it.
     """
 
     spot: Spot
@@ -159,7 +160,8 @@ def effect(visit: Visit, spot: Spot, *, may_see: bool, is_awaited: bool = False)
     if found is None or switch.is_on:
         return Effect(spot, switch.is_on, found, None, None, marks)
     elapsed_ms = visit.ports.clock.now_ms() - switch.recorded_at
-    seconds = elapsed_ms / 1000 if is_awaited and 0 <= elapsed_ms < SHOWN_MS else None
+    is_told = is_awaited and 0 <= elapsed_ms < SHOWN_MS
+    seconds = ceil(elapsed_ms / 100 + 0.01) / 10 if is_told else None  # never less than it was
     return Effect(spot, switch.is_on, found, found.removed(switch.position), seconds, marks)
 
 

@@ -36,6 +36,7 @@ async def get_start(request: Request[Any, Any, Any]) -> Response[str]:
     """Give the start page."""
     home: Path = request.app.state.home
     known = await off_loop(_known, ports_of(request), home, str(request.base_url).rstrip("/"))
+    known["offered"] = bool(request.app.state.offered)
     return page("start.html", known, {**SECURITY, "Cache-Control": "no-store"})
 
 

@@ -50,11 +50,16 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class OfferedGroup:
-    """Accounts of one plan."""
+    """Accounts of one plan.
+
+    Attributes:
+        note: what they have in common besides, empty when nothing.
+    """
 
     product: ProductId
     plan: PlanId
     accounts: tuple[Offered, ...]
+    note: str = ""
 
 
 @get(SIGN_IN)
@@ -87,7 +92,7 @@ def _page(request: Request[Any, Any, Any]) -> Response[Any]:
         policy = directory.policy
     sent = request.cookies.get(BROWSER_COOKIE, "")
     token = sent if _BROWSER.fullmatch(sent) else new_key()
-    groups = [(_label(policy, group), group.accounts) for group in offered]
+    groups = [(_label(policy, group), group.note, group.accounts) for group in offered]
     wanted = str(request.query_params.get("next", ""))
     values = {"groups": groups, "token": token, "next": _back(wanted), "field": TOKEN_FIELD}
     response = page("sign_in.html", values, PLAIN)
