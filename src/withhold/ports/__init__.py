@@ -28,7 +28,15 @@ from withhold.ports.intake import (
     Use,
 )
 from withhold.ports.lake import Engine, Lake, LakeRow
-from withhold.ports.ledger import Clock, ConsentTable, Ledger, Record, Remembered, Transaction
+from withhold.ports.ledger import (
+    Clock,
+    ConsentTable,
+    Ledger,
+    Outcome,
+    Record,
+    Remembered,
+    Transaction,
+)
 from withhold.ports.reading import Chunk, OpenFile
 
 __all__ = [
@@ -52,6 +60,7 @@ __all__ = [
     "LakeRow",
     "Ledger",
     "OpenFile",
+    "Outcome",
     "Piece",
     "Ports",
     "Reader",

@@ -16,6 +16,7 @@ from withhold.errors import WithholdError
 from withhold.ports import Ports
 from withhold.web import openapi, page, problems
 from withhold.web.api import datasets, directory, interactions, preferences, receipts
+from withhold.web.appends import Appends
 from withhold.web.auth import ports_of
 from withhold.web.routes import Lanes, answer, off_loop
 from withhold.web.upkeep import Upkeep, seal_in_child
@@ -70,6 +71,7 @@ def make_application(ports: Ports, home: Path) -> Litestar:
             "home": home,
             "upkeep": upkeep,
             "lanes": Lanes(),
+            "appends": Appends(),
             "openapi": openapi.document(API, __version__),
         }
     )
