@@ -29,7 +29,15 @@ from withhold.ports.intake import (
     Use,
 )
 from withhold.ports.lake import Engine, Lake, LakeRow
-from withhold.ports.ledger import Clock, ConsentTable, Ledger, Record, Remembered, Transaction
+from withhold.ports.ledger import (
+    Clock,
+    ConsentTable,
+    Ledger,
+    Outcome,
+    Record,
+    Remembered,
+    Transaction,
+)
 from withhold.ports.members import Members
 from withhold.ports.reading import Chunk, OpenFile
 from withhold.ports.sessions import Sessions
@@ -56,6 +64,7 @@ __all__ = [
     "Ledger",
     "Members",
     "OpenFile",
+    "Outcome",
     "Piece",
     "Ports",
     "Reader",

@@ -17,6 +17,7 @@ from withhold.errors import WithholdError
 from withhold.ports import Ports
 from withhold.web import console, mobile, openapi, page, problems, refusals, sign_in, static
 from withhold.web.api import datasets, directory, interactions, preferences, receipts
+from withhold.web.appends import Appends
 from withhold.web.auth import ports_of
 from withhold.web.live import Live
 from withhold.web.routes import Lanes, answer, off_loop
@@ -94,6 +95,7 @@ def make_application(ports: Ports, home: Path, offered: Sequence[OfferedGroup] =
             "offered": tuple(offered),
             "names": {},
             "lanes": Lanes(),
+            "appends": Appends(),
             "openapi": openapi.document(API, __version__),
         }
     )

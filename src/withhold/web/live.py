@@ -116,7 +116,8 @@ class Live:
             yield b": listening\n\n"
             while not listener.is_over:
                 try:
-                    await asyncio.wait_for(listener.changed.wait(), BEAT_SECONDS)
+                    async with asyncio.timeout(BEAT_SECONDS):
+                        await listener.changed.wait()
                 except TimeoutError:
                     if await off_loop(self._is_signed_out, listener):
                         break
@@ -136,7 +137,9 @@ class Live:
             if not self._listeners:
                 await self._awake.wait()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._awake.wait(), POLL_SECONDS)
+                # not wait_for: before Python 3.12 it loses a cancellation that comes with the wake-up
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._awake.wait()
             is_asked = self._awake.is_set()
             self._awake.clear()
             try:
