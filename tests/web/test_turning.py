@@ -234,6 +234,34 @@ def test_s3_a_save_of_unknown_outcome_says_that_it_is_not_known(
     assert is_on(page, role) == allowed(surfaces), "no surface says off while the ledger says on"
 
 
+@pytest.mark.parametrize(("path", "role", "label"), PLACES)
+def test_s3_what_was_recorded_is_called_recorded_also_when_it_cannot_be_read(
+    surfaces: Surfaces, path: str, role: str, label: str
+) -> None:
+    person = at(surfaces, path, scripts=True)
+    surfaces.ledger.goes_blind = True
+    page = person.press(role, label)
+    surfaces.ledger.recover()
+    assert person.answer.status_code == 200
+    assert "Recorded." in page.source
+    assert not page.all(role), "no state is drawn that nobody could read"
+    assert not allowed(surfaces)
+
+
+@pytest.mark.parametrize(("path", "role", "label"), PLACES)
+def test_a_page_that_cannot_be_read_says_so_and_never_that_nothing_was_changed(
+    surfaces: Surfaces, path: str, role: str, label: str
+) -> None:
+    person = at(surfaces, path, scripts=False)
+    surfaces.ledger.goes_blind = True
+    page = person.press(role, label)
+    surfaces.ledger.recover()
+    assert person.answer.status_code == 503
+    assert "What was confirmed before stands" in page.text
+    assert "Nothing was changed" not in page.text
+    assert not allowed(surfaces)
+
+
 @BOTH
 def test_a_rule_that_says_no_is_told_and_changes_nothing(surfaces: Surfaces, scripts: bool) -> None:
     person = at(surfaces, "/console/vibe", scripts=scripts, account="teams")

@@ -14,12 +14,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any
 
 import structlog
 from litestar import Litestar, Request, Response
-from litestar.exceptions import HTTPException
 from litestar.response import Stream
 
 from withhold.domain.names import Position
@@ -89,17 +87,10 @@ class Live:
             with suppress(asyncio.CancelledError):
                 await task
 
-    def check_room(self, session_hash: bytes) -> None:
-        """Refuse a connection that would be one too many.
-
-        Raises:
-            HTTPException: there are too many, or the server is about to end.
-        """
+    def has_room(self, session_hash: bytes) -> bool:
+        """Return whether one more connection of a session would not be one too many."""
         own = sum(each.session_hash == session_hash for each in self._listeners)
-        if self._is_closed or own >= PER_SESSION or len(self._listeners) >= PER_SERVER:
-            raise HTTPException(
-                status_code=HTTPStatus.SERVICE_UNAVAILABLE, headers={"Retry-After": "30"}
-            )
+        return not self._is_closed and own < PER_SESSION and len(self._listeners) < PER_SERVER
 
     async def stream(self, session_hash: bytes, holder: Holder, marks: str) -> AsyncIterator[bytes]:
         """Yield what a connection is sent, until it ends.
@@ -196,7 +187,9 @@ async def events(
         return to_sign_in(request)
     live: Live = request.app.state.live
     visit, holder = found
-    live.check_room(visit.session_hash)
+    if not live.has_room(visit.session_hash):  # the page is right without it, and says nothing
+        headers = {**PLAIN, "Retry-After": "30"}
+        return Response(b"", status_code=503, media_type="text/plain", headers=headers)
     seen = request.headers.get("last-event-id") or request.query_params.get("seen", "")
     return Stream(
         live.stream(visit.session_hash, holder, str(seen)),

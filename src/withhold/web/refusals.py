@@ -1,7 +1,8 @@
 """What people see when a page cannot be given: one page, the same for everything that is not theirs.
 
-The statuses are those of `problems`; the words are for people, and say what was done (nothing) and what to
-do. A part of a page that fails says so where it stands, and leaves the rest alone.
+The statuses are those of `problems`; the words are for people, and say what to do. That nothing was
+changed is said only where it is sure. A part of a page that fails says so at the top, and leaves the rest
+alone.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ _WORDS: dict[int, tuple[str, str]] = {
     ),
     503: (
         "This cannot be shown now",
-        "The server could not read or write its data. Nothing was changed; try again in a moment.",
+        "The server cannot read its data. What was confirmed before stands; try again in a moment.",
     ),
 }
 _OTHER = (
     "This did not work",
-    "Nothing was changed by it. Open the page again; if it happens again, tell whoever runs this.",
+    "Open the page again to see what holds. If it happens again, tell whoever runs this.",
 )
 
 
