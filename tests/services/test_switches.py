@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.fakes.forgetful import ForgetfulLedger
 from tests.simulator import STUDIO, VIBE, Provider
+from withhold.domain.accounts import Opening, Opens, opened
+from withhold.domain.changes import At
 from withhold.domain.directory import SubjectKind
+from withhold.domain.ledger import EventKind
 from withhold.domain.names import AccountId, OrganizationId, Position, ProductId
+from withhold.domain.parties import PartyKind
 from withhold.domain.policy import Role
 from withhold.errors import UnknownAccount, UnknownOrganization, UnknownProduct
+from withhold.ports import Transaction
 from withhold.services import directory, preferences, switches
 from withhold.services.directory import AccountRequest
+from withhold.services.events import append
 from withhold.services.preferences import PreferenceRequest
 from withhold.services.switches import Decider, Holder, Obstacle, Switch
 
@@ -235,3 +243,36 @@ def test_marks_change_when_a_role_does(provider: Provider) -> None:
     roles = ((OrganizationId("acme"), Role.ADMIN),)
     directory.put_account(provider.ports, AccountRequest(AccountId("mia"), roles))
     assert switches.marks(provider.ports, holder) != before
+
+
+def test_whose_choice_cannot_be_opened_any_more_is_still_a_choice(provider: Provider) -> None:
+    position = turn(provider, "ana", False, actor="ana")
+    forgetful = ForgetfulLedger(provider.ports.ledger)
+    ports = replace(provider.ports, ledger=forgetful)
+    found = switches.switch(ports, Holder(SubjectKind.ACCOUNT, "ana", AccountId("ana")), VIBE)
+    assert (found.is_on, found.position, found.decider) == (False, position, Decider.PROVIDER)
+
+
+def test_an_account_without_a_standing_for_a_product_has_no_switch_for_it(
+    provider: Provider,
+) -> None:
+    def open_for_vibe_only(ledger: Transaction) -> None:
+        no, at = ledger.new_subject(), At(ledger.next, 0)
+        parties = {VIBE: ledger.new_party(PartyKind.ACCOUNT, VIBE, no)}
+        opening = Opening(no, SubjectKind.ACCOUNT, "old", parties, {}, {}, Opens.ON)
+        append(ledger, EventKind.ACCOUNT_OPENED, opened(opening, at), {}, at)
+
+    provider.ports.ledger.append(open_for_vibe_only)
+    holder = Holder(SubjectKind.ACCOUNT, "old", AccountId("old"))
+    assert switches.switch(provider.ports, holder, VIBE).is_on
+    with pytest.raises(UnknownProduct):
+        switches.switch(provider.ports, holder, STUDIO)
+    assert switches.marks(provider.ports, holder)
+
+
+def test_of_several_organizations_the_one_that_decides_is_named(provider: Provider) -> None:
+    roles = ((OrganizationId("birch"), Role.MEMBER), (OrganizationId("acme"), Role.MEMBER))
+    directory.put_account(provider.ports, AccountRequest(AccountId("mia"), roles))
+    turn(provider, "birch", False, STUDIO, "head", organization=True)
+    found = own(provider, "mia", STUDIO)
+    assert (found.decider, found.decided_by) == (Decider.ORGANIZATION, "birch")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import withhold
+from tests.fakes.forgetful import ForgetfulLedger
 from tests.simulator import STUDIO, VIBE, Provider
 from withhold.adapters.exports import export_to
 from withhold.domain.datasets import parse_ref
@@ -134,3 +136,12 @@ def test_whoever_has_no_rows_is_in_no_dataset(provider: Provider) -> None:
     where = found(provider, Holder(SubjectKind.ACCOUNT, "new", AccountId("new")))
     assert (where.datasets, where.copies, where.readers) == ((), 0, 0)
     assert where.removed(Position(0)) == (0, 0)
+
+
+def test_when_rows_were_dropped_is_left_open_when_that_entry_cannot_be_read_any_more(
+    provider: Provider,
+) -> None:
+    position = provider.opt_out("ana").position
+    ports = replace(provider.ports, ledger=ForgetfulLedger(provider.ports.ledger))
+    (drop,) = only(whereabouts(ports, ANA, VIBE)).drops
+    assert (drop.position, drop.rows, drop.recorded_at) == (position, 2, None)

@@ -19,7 +19,7 @@ from withhold.services.switches import Holder, subject_of
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Tenancy:
     """An organisation somebody is in.
 
     Attributes:
@@ -61,7 +61,7 @@ def covered(ports: Ports, holder: Holder, product: ProductId) -> Covered:
     return Covered(len(members), choices.count(Choice.OUT))
 
 
-def places(ports: Ports, account: AccountId, names: dict[SubjectNo, str]) -> tuple[Place, ...]:
+def tenancies(ports: Ports, account: AccountId, names: dict[SubjectNo, str]) -> tuple[Tenancy, ...]:
     """Return the organisations an account is in now, in the order it came to them.
 
     Args:
@@ -81,7 +81,8 @@ def places(ports: Ports, account: AccountId, names: dict[SubjectNo, str]) -> tup
         if organization.no not in names:
             names[organization.no] = _name(ports, organization.no) or organization.id
     return tuple(
-        Place(OrganizationId(each.id), names[each.no], role, role in roles) for each, role in found
+        Tenancy(OrganizationId(each.id), names[each.no], role, role in roles)
+        for each, role in found
     )
 
 

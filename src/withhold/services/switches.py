@@ -181,15 +181,6 @@ def role_in(viewer: Subject, organization: Subject) -> Role | None:
     return None
 
 
-def is_admin(directory: Directory, holder: Holder) -> bool:
-    """Return whether the viewer may change what the organization holds."""
-    viewer = directory.find(SubjectKind.ACCOUNT, holder.viewer)
-    subject = directory.find(SubjectKind.ORGANIZATION, holder.id)
-    if viewer is None or subject is None:
-        return False
-    return role_in(viewer, subject) in directory.policy.roles_that_change
-
-
 @dataclass(frozen=True, slots=True)
 class _Look:
     """What one snapshot says of a holder and a product."""
@@ -209,7 +200,7 @@ def _look(directory: Directory, holder: Holder, subject: Subject, product: Produ
     if product not in subject.holdings:
         raise UnknownProduct(f"no switch for {product[:32]!r}; expected a product of the policy")
     now = effective(subject, product, directory)
-    may_turn = holder.kind is SubjectKind.ACCOUNT or is_admin(directory, holder)
+    may_turn = _may_turn(directory, holder, subject)
     then = _if_turned_on(directory, subject, product)
     obstacle = _obstacle(then, may_turn=may_turn)
     decides = now.plan or (None if then.is_on else then.plan)
@@ -225,6 +216,15 @@ def _look(directory: Directory, holder: Holder, subject: Subject, product: Produ
         plan=plan.label if plan else "",
         reason=plan.reason if plan and decides and not now.is_on else "",
     )
+
+
+def _may_turn(directory: Directory, holder: Holder, subject: Subject) -> bool:
+    """Return whether the viewer may turn the switch: an account its own, an admin the organization's."""
+    if holder.kind is SubjectKind.ACCOUNT:
+        return True
+    viewer = directory.find(SubjectKind.ACCOUNT, holder.viewer)
+    role = None if viewer is None else role_in(viewer, subject)
+    return role in directory.policy.roles_that_change
 
 
 def _if_turned_on(directory: Directory, subject: Subject, product: ProductId) -> Effective:
@@ -289,8 +289,7 @@ def _actor_at(ports: Ports, position: Position) -> tuple[EventKind | None, str |
     try:
         record = ports.ledger.record(position)
     except VerificationError:
-        return None, None
+        record = None
     if record is None:
         return None, None
-    actor = json.loads(record.event).get("actor")
-    return record.kind, actor if isinstance(actor, str) else None
+    return record.kind, json.loads(record.event).get("actor")

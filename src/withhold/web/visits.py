@@ -26,7 +26,7 @@ from withhold.domain.sessions import Session
 from withhold.errors import UnknownAccount, UnknownOrganization
 from withhold.ports import Ports
 from withhold.services import membership, sessions
-from withhold.services.membership import Place
+from withhold.services.membership import Tenancy
 from withhold.services.switches import Holder
 from withhold.web import forms
 from withhold.web.auth import ports_of
@@ -46,7 +46,7 @@ class Visit:
     Attributes:
         session_hash: what the store knows the session by.
         token: what every form of this session carries.
-        places: the organisations the account is in now.
+        tenancies: the organisations the account is in now.
         is_part: whether a script asks for a part of a page, not a person for a page.
     """
 
@@ -56,7 +56,7 @@ class Visit:
     session_hash: bytes
     token: str
     policy: Policy
-    places: tuple[Place, ...]
+    tenancies: tuple[Tenancy, ...]
     is_part: bool
 
     @property
@@ -72,7 +72,7 @@ class Visit:
     @property
     def names(self) -> dict[str, str]:
         """The names of the account's organisations, by id."""
-        return {place.id: place.name for place in self.places}
+        return {each.id: each.name for each in self.tenancies}
 
     def of(self, organization: str) -> Holder:
         """Return the holder that is one of the account's organisations.
@@ -80,17 +80,17 @@ class Visit:
         Raises:
             UnknownOrganization: the account is not in that one now, or there is none.
         """
-        return Holder(SubjectKind.ORGANIZATION, self.place(organization).id, self.account)
+        return Holder(SubjectKind.ORGANIZATION, self.tenancy(organization).id, self.account)
 
-    def place(self, organization: str) -> Place:
+    def tenancy(self, organization: str) -> Tenancy:
         """Return one of the account's organisations.
 
         Raises:
             UnknownOrganization: it is not in that one now, or there is none.
         """
-        for place in self.places:
-            if place.id == organization:
-                return place
+        for each in self.tenancies:
+            if each.id == organization:
+                return each
         raise UnknownOrganization("no such organization of this account")
 
     def asked(self, name: str) -> str:
@@ -145,14 +145,14 @@ def visit_of(request: Request[Any, Any, Any]) -> Visit | None:
     if known is None or session is None:
         return None
     try:
-        places = membership.places(ports, session.account, request.app.state.names)
+        tenancies = membership.tenancies(ports, session.account, request.app.state.names)
     except UnknownAccount:  # a session of another ledger
         return None
     with ports.ledger.directory() as directory:
         policy = directory.policy
     is_part = request.headers.get("hx-request") == "true"
     token = form_token(session.secret)
-    return Visit(ports, request, session, known, token, policy, places, is_part)
+    return Visit(ports, request, session, known, token, policy, tenancies, is_part)
 
 
 def to_sign_in(request: Request[Any, Any, Any]) -> Response[Any]:

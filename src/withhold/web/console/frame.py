@@ -12,7 +12,7 @@ from litestar.exceptions import NotFoundException
 
 from withhold.domain.surfaces import CONSOLE, Page, pages
 from withhold.services import switches
-from withhold.services.membership import Place
+from withhold.services.membership import Tenancy
 from withhold.services.switches import Holder
 from withhold.web.rendering import SCRIPTED, page
 from withhold.web.visits import TOKEN_FIELD, Visit
@@ -36,14 +36,14 @@ class Frame:
 
     Attributes:
         base: what the addresses of the holder's pages begin with.
-        place: the organization whose pages these are, None for the account's own.
+        tenancy: the organization whose pages these are, None for the account's own.
         is_admin: whether the viewer may change what the holder holds.
     """
 
     visit: Visit
     holder: Holder
     base: str
-    place: Place | None
+    tenancy: Tenancy | None
     is_admin: bool
     pages: tuple[Page, ...]
 
@@ -71,16 +71,16 @@ class Frame:
             items.append(self._item(each.label, each.slug, here))
         lists = [self._item("History", "history", here)]
         if self.is_admin:
-            lists.insert(0, self._item("Data" if self.place else "Your data", "data", here))
+            lists.insert(0, self._item("Data" if self.tenancy else "Your data", "data", here))
         found.setdefault("", []).extend(lists)
         return list(found.items())
 
     def switcher(self) -> list[Item]:
         """Return whose pages can be shown instead."""
-        own = Item(self.visit.account, BASE, self.place is None)
+        own = Item(self.visit.account, BASE, self.tenancy is None)
         organizations = [
-            Item(each.name, f"{BASE}/organizations/{quoted(each.id)}", each == self.place)
-            for each in self.visit.places
+            Item(each.name, f"{BASE}/organizations/{quoted(each.id)}", each == self.tenancy)
+            for each in self.visit.tenancies
         ]
         return [own, *organizations]
 
@@ -97,9 +97,9 @@ def frame(visit: Visit, organization: str | None) -> Frame:
     found = pages(visit.policy, CONSOLE, RESERVED)
     if organization is None:
         return Frame(visit, visit.personal, BASE, None, True, found)
-    place = visit.place(organization)
-    base = f"{BASE}/organizations/{quoted(place.id)}"
-    return Frame(visit, visit.of(organization), base, place, place.is_admin, found)
+    tenancy = visit.tenancy(organization)
+    base = f"{BASE}/organizations/{quoted(tenancy.id)}"
+    return Frame(visit, visit.of(organization), base, tenancy, tenancy.is_admin, found)
 
 
 def draw(

@@ -122,7 +122,7 @@ def _drawn(around: Frame, slug: str, controls: list[Control], status: int = 200)
     members = {
         each.id: covered(visit.ports, around.holder, each.spot.place.product.id)
         for each in controls
-        if around.place is not None
+        if around.tenancy is not None
     }
     values = {
         "page": around.page(slug),
