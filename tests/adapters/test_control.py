@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import queue
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -28,7 +28,7 @@ from withhold.domain.ledger import Event, EventKind, Json, canonical
 from withhold.domain.names import AccountId, Position, ProductId, SubjectNo
 from withhold.domain.standing import NEVER_OUT
 from withhold.errors import LockedByPlan, StateUnknown, StorageError, VerificationError
-from withhold.ports import Credential
+from withhold.ports import Credential, Outcome
 from withhold.services import directory, policies, preferences
 from withhold.services.directory import AccountRequest
 from withhold.services.preferences import PreferenceRequest
@@ -241,6 +241,69 @@ def test_a_writer_after_a_crowd_is_answered_alone(control: Control) -> None:
     assert notes(control)[-1] == "alone"
 
 
+def test_submitted_jobs_share_a_commit_and_each_is_told(control: Control) -> None:
+    told: queue.Queue[Outcome[int]] = queue.Queue()
+    busy, release = threading.Event(), threading.Event()
+
+    def hold(connection: apsw.Connection) -> int:
+        busy.set()
+        assert release.wait(30)
+        return 0
+
+    control.submit(hold, told.put)
+    assert busy.wait(30)
+    before = control.epoch
+    for number in range(20):
+        control.submit(note(f"n{number}"), told.put)
+    release.set()
+    assert sorted(told.get(timeout=30).get() for _ in range(21)) == list(range(21))
+    assert control.epoch == before + 1  # one transaction for all twenty
+    assert notes(control) == [f"n{number}" for number in range(20)]
+
+
+def test_whoever_tells_badly_keeps_nobody_waiting(control: Control) -> None:
+    told: queue.Queue[Outcome[int]] = queue.Queue()
+
+    def bad(_: Outcome[int]) -> None:
+        raise RuntimeError("this listener is broken")
+
+    control.submit(note("kept all the same"), bad)
+    control.submit(note("told"), told.put)
+    assert told.get(timeout=30).get()
+    assert control.run(note("waited")) == 3
+    assert notes(control) == ["kept all the same", "told", "waited"]
+
+
+def test_threads_and_submitted_jobs_lead_each_other(control: Control) -> None:
+    told: queue.Queue[Outcome[int]] = queue.Queue()
+
+    def work(who: int) -> None:
+        for number in range(25):
+            control.run(note(f"{who}-{number}"))
+            control.submit(note(f"{who}-{number} too"), told.put)
+
+    threads = [threading.Thread(target=work, args=(who,)) for who in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    for _ in range(150):
+        told.get(timeout=30).get()
+    assert len(set(notes(control))) == 300
+
+
+def test_closing_finishes_what_was_submitted_and_takes_no_more(tmp_path: Path) -> None:
+    control = Control(tmp_path / "control.db")
+    control.run(lambda c: c.execute("CREATE TABLE notes(text TEXT)").fetchall())
+    told: queue.Queue[Outcome[int]] = queue.Queue()
+    for number in range(10):
+        control.submit(note(str(number)), told.put)
+    control.close()
+    assert [told.get(timeout=30).get() for _ in range(10)] == list(range(1, 11))
+    with pytest.raises(StorageError, match="closed"):
+        control.submit(note("late"), told.put)
+
+
 def test_a_snapshot_stands_still_while_others_write(control: Control) -> None:
     with control.read() as connection:
         assert connection.execute("SELECT count(*) FROM notes").get == 0
@@ -272,11 +335,11 @@ def test_an_unanswered_commit_is_unknown_and_not_done(control: Control) -> None:
     assert notes(control) == []
 
 
-def test_a_database_of_a_newer_program_is_refused(tmp_path: Path) -> None:
+def test_a_database_of_another_version_is_refused(tmp_path: Path) -> None:
     connection = connect(tmp_path / "control.db")
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StorageError, match="newer"):
+    with pytest.raises(StorageError, match="schema 99"):
         Control(tmp_path / "control.db")
 
 
@@ -392,10 +455,10 @@ def test_a_record_that_says_more_than_the_entries_is_found(folder: Path) -> None
         ana = snapshot.find(SubjectKind.ACCOUNT, "ana")
     assert ana is not None
     holdings = {
-        product: replace(h, on_since=NEVER_OUT, choice=None) for product, h in ana.holdings.items()
+        product: h._replace(on_since=NEVER_OUT, choice=None) for product, h in ana.holdings.items()
     }
     connection = connect(folder / "control.db")
-    record = encode_subject(replace(ana, holdings=holdings))
+    record = encode_subject(ana._replace(holdings=holdings))
     connection.execute("UPDATE subjects SET record = ?", (record,))
     connection.close()
     with opened(folder) as ledger, pytest.raises(VerificationError, match="subject 1: a standing"):
@@ -423,7 +486,7 @@ def test_an_entry_without_its_subjects_record_is_refused(folder: Path) -> None:
         for record, told in (
             (None, "without its subject's record"),
             (ana, "without its subject's record"),
-            (replace(ana, last=at, sequence=9), "without gaps"),
+            (ana._replace(last=at, sequence=9), "without gaps"),
         ):
             event = Event(EventKind.OPTED_IN, ana.no, {}, 1, (), record)
             with pytest.raises(StorageError, match=told):

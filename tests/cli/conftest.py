@@ -24,6 +24,13 @@ class Done:
     err: str
 
 
+class Terminal(StringIO):
+    """A stderr that somebody looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @dataclass
 class Shell:
     """Runs commands over one home."""
@@ -31,8 +38,8 @@ class Shell:
     home: Path
     monkeypatch: pytest.MonkeyPatch
 
-    def run(self, *words: str) -> Done:
-        out, err = StringIO(), StringIO()
+    def run(self, *words: str, err: StringIO | None = None) -> Done:
+        out, err = StringIO(), err or StringIO()
         self.monkeypatch.setattr(sys, "argv", ["withhold", *words])
         with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
             main()

@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Shell
+import withhold
+from tests.cli.conftest import Shell, Terminal
+from withhold.adapters.imports.checkpoints import FileCheckpoints
+from withhold.adapters.imports.files import open_source
+from withhold.services.imports import Place
 
 
 def chat(row: str, account: str, **more: Any) -> dict[str, Any]:
@@ -203,3 +207,23 @@ def test_no_id_can_move_a_cursor(shell: Shell) -> None:
     out = shell.ok("explain", "\x1b[2Jgone")
     assert "\x1b" not in out
     assert "\\x1b[2Jgone" in out
+
+
+def test_people_are_told_when_a_command_makes_an_installation(shell: Shell) -> None:
+    made = shell.run("token", "create", "--scope", "build", err=Terminal())
+    assert made.err == f"withhold: made a new installation in {shell.home}\n"
+    assert shell.run("token", "create", "--scope", "build", err=Terminal()).err == ""
+
+
+def test_the_version_is_told(shell: Shell) -> None:
+    assert shell.ok("--version") == f"withhold {withhold.__version__}\n"
+
+
+def test_an_import_that_goes_on_says_where(shell: Shell) -> None:
+    shell.ok("account", "put", "ana", "--plan", "vibe=free")
+    file = shell.rows(*(chat(f"r{n}", "ana") for n in range(3)))
+    source = open_source(Path(file), None)
+    first = Path(file).read_bytes().index(b"\n") + 1
+    FileCheckpoints(shell.home / "imports").put(source.fingerprint, Place(first, 2))
+    assert "Went on at line 2, where it was interrupted.\n2 accepted" in shell.ok("import", file)
+    assert "Went on" not in shell.ok("import", file)

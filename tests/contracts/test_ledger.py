@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ from withhold.domain.parties import PartyKind
 from withhold.domain.preferences import turned_off
 from withhold.domain.standing import NEVER_OUT, OUT, Becomes, Effect
 from withhold.errors import InputError, LockedByPlan, StateUnknown, StorageError, UnknownPlan
-from withhold.ports import Ledger, Remembered, Transaction
+from withhold.ports import Ledger, Outcome, Remembered, Transaction
 
 VIBE = ProductId("vibe")
 
@@ -334,6 +335,62 @@ def test_a_policy_that_was_undone_is_forgotten(ledger: Ledger) -> None:
     with ledger.directory() as directory:
         assert directory.policy.version == version
     assert ledger.append(lambda t: t.policy.version) == version
+
+
+def submitted(ledger: Ledger, change: Callable[[Transaction], object]) -> Outcome[object]:
+    """Submit a change and wait until it was told."""
+    told: queue.Queue[tuple[int, Outcome[object]]] = queue.Queue()
+    ledger.submit(change, lambda outcome: told.put((threading.get_ident(), outcome)))
+    thread, outcome = told.get(timeout=30)
+    assert thread != threading.get_ident()
+    assert told.empty()
+    return outcome
+
+
+def test_a_submitted_change_is_told_once_it_can_be_read(ledger: Ledger) -> None:
+    adopt(ledger)
+    ana = submitted(ledger, lambda t: open_account(t, "ana")).get()
+    assert isinstance(ana, Subject)
+    with ledger.directory() as directory:
+        assert directory.find(SubjectKind.ACCOUNT, "ana") == ana
+    assert ledger.verify() == 2
+
+
+def test_a_submitted_change_that_is_refused_leaves_nothing_and_tells_why(ledger: Ledger) -> None:
+    adopt(ledger)
+
+    def refused(transaction: Transaction) -> None:
+        open_account(transaction, "ana")
+        raise LockedByPlan("no")
+
+    outcome = submitted(ledger, refused)
+    for _ in range(2):
+        with pytest.raises(LockedByPlan):
+            outcome.get()
+    assert ledger.head() == 1
+
+
+def test_what_is_submitted_and_what_is_appended_make_one_order(ledger: Ledger) -> None:
+    adopt(ledger)
+    told: queue.Queue[Outcome[Subject]] = queue.Queue()
+
+    def opens(name: str) -> Callable[[Transaction], Subject]:
+        return lambda transaction: open_account(transaction, name)
+
+    def append_some(who: int) -> None:
+        for number in range(10):
+            ledger.append(opens(f"appended-{who}-{number}"))
+
+    threads = [threading.Thread(target=append_some, args=(who,)) for who in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in range(40):
+        ledger.submit(opens(f"submitted-{number}"), told.put)
+    for thread in threads:
+        thread.join()
+    positions = {told.get(timeout=30).get().last for _ in range(40)}
+    assert len(positions) == 40
+    assert ledger.verify() == 81
 
 
 def test_everything_confirmed_is_there_after_opening_again(tmp_path: Path) -> None:

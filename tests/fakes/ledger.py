@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -38,8 +38,14 @@ from withhold.domain.names import PartyNo, PlanId, Position, ProductId, SubjectN
 from withhold.domain.parties import PartyKind
 from withhold.domain.policy import Policy
 from withhold.domain.standing import OUT
-from withhold.errors import InputError, StorageError, UnknownPlan, VerificationError
-from withhold.ports import Ledger, Ports, Record, Remembered, Transaction
+from withhold.errors import (
+    InputError,
+    StorageError,
+    UnknownPlan,
+    VerificationError,
+    WithholdError,
+)
+from withhold.ports import Ledger, Outcome, Ports, Record, Remembered, Transaction
 
 T = TypeVar("T")
 
@@ -186,6 +192,18 @@ class _Transaction(_Snapshot):
         self.state.keys[key] = remembered
 
 
+class _Outcome(Generic[T]):
+    """What became of a submitted change."""
+
+    result: T
+    error: WithholdError | None = None
+
+    def get(self) -> T:
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+
 class MemoryLedger:
     """The ledger of a test."""
 
@@ -200,6 +218,19 @@ class MemoryLedger:
             result = change(transaction)
             written(self._faults, "ledger.append", lambda: self._keep(transaction.state))
             return result
+
+    def submit(
+        self, change: Callable[[Transaction], T], tell: Callable[[Outcome[T]], None]
+    ) -> None:
+        def done() -> None:
+            outcome: _Outcome[T] = _Outcome()
+            try:
+                outcome.result = self.append(change)
+            except WithholdError as error:
+                outcome.error = error
+            tell(outcome)
+
+        threading.Thread(target=done).start()
 
     def _keep(self, state: _State) -> None:
         self._state = state
@@ -246,6 +277,10 @@ class MemoryLedger:
                 if table.standing(holding.party) != holding.on_since:
                     raise VerificationError(f"subject {subject.no}: a standing does not follow")
         return self.head()
+
+    def subjects(self) -> list[Subject]:
+        """Return everybody in order of number; for other fakes over the same directory."""
+        return [self._state.subjects[no] for no in sorted(self._state.subjects)]
 
     def token_key(self) -> bytes:
         return b"t" * 32

@@ -71,7 +71,7 @@ def _with_memberships(driver: Driver, counts: Callable[[Membership], bool]) -> N
 
             def subject(no: Any) -> Any:
                 found = real.subject(no)
-                return replace(found, memberships=tuple(filter(counts, found.memberships)))
+                return found._replace(memberships=tuple(filter(counts, found.memberships)))
 
             yield Through(real, subject=subject)
 

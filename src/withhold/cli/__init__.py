@@ -7,19 +7,27 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
+from withhold import __version__
 from withhold.cli import data, directory, evidence, maintenance, policy, preferences, server, token
-from withhold.cli.output import safe
+from withhold.cli.output import safe, say
 from withhold.errors import WithholdError
 
 FAILED, INTERRUPTED = 2, 130
 
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        say(f"withhold {__version__}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="withhold",
-    help="Training opt-outs that hold. Data is in WITHHOLD_HOME (default ./.withhold).",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -33,6 +41,15 @@ app.add_typer(directory.organization, name="organization")
 app.add_typer(data.delete, name="delete")
 app.add_typer(token.app, name="token")
 app.add_typer(policy.app, name="policy")
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", callback=_print_version)
+    ] = False,
+) -> None:
+    """Training opt-outs that hold. Data is in WITHHOLD_HOME (default ./.withhold)."""
 
 
 def main() -> None:

@@ -67,6 +67,8 @@ def import_file(
     if as_json:
         give(answer)
         return
+    if answer.resumed_at > 1:
+        say(f"Went on at line {answer.resumed_at:,}, where it was interrupted.")
     say(
         f"{answer.accepted:,} accepted, {answer.withheld:,} withheld, "
         f"{answer.duplicate:,} already known, {answer.rejected:,} rejected"

@@ -42,8 +42,14 @@ def home_of(home: Path | None) -> Path:
 
 @contextmanager
 def opened(home: Path | None, *, make: bool = False) -> Iterator[Ports]:
-    """Open the installation."""
-    with app.open_ports(home_of(home), make=make) as ports:
+    """Open the installation; of one that is made here people are told: it may be the wrong folder."""
+    where = home_of(home)
+    is_new = make and not app.is_there(where)
+    with app.open_ports(where, make=make) as ports:
+        if is_new and sys.stderr.isatty():
+            sys.stderr.write(
+                f"withhold: made a new installation in {safe(str(where.absolute()))}\n"
+            )
         yield ports
 
 

@@ -11,7 +11,7 @@ Not here: who may do this, and numbers (`services.directory`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 from withhold.domain.changes import At, Change, next_record, put_out, put_unchosen
@@ -114,7 +114,7 @@ def moved(
         memberships = _memberships_after(subject, roles, at.position)
     if spells == subject.plans and memberships == subject.memberships:
         return None
-    there = replace(subject, plans=spells, memberships=memberships)
+    there = subject._replace(plans=spells, memberships=memberships)
     holdings, effects = dict(subject.holdings), []
     for product, holding in _disturbed(subject, there, directory):
         holdings[product], effect = put_unchosen(holding, at)
@@ -129,7 +129,7 @@ def _spells_after(
     again = {(spell.product, spell.plan) for spell in new}
     leaves = {spell.product for spell in new}
     kept = [
-        replace(spell, until=position) if spell.product in leaves and spell.until == OPEN else spell
+        spell._replace(until=position) if spell.product in leaves and spell.until == OPEN else spell
         for spell in subject.plans
         if (spell.product, spell.plan) not in again  # the open spell covers the earlier one
     ]
@@ -148,12 +148,12 @@ def _memberships_after(
 ) -> tuple[Membership, ...]:
     now = {m.organization: m for m in subject.memberships_now()}
     kept = [
-        m if m.until != OPEN else replace(m, until=position)
+        m if m.until != OPEN else m._replace(until=position)
         for m in subject.memberships
         if m.organization not in roles  # an open membership covers an earlier one
     ]
     held = [
-        replace(now[no], role=role) if no in now else Membership(no, role, position, OPEN)
+        now[no]._replace(role=role) if no in now else Membership(no, role, position, OPEN)
         for no, role in roles.items()
     ]
     return _in_order(subject, [*kept, *held])
@@ -205,5 +205,5 @@ def merged(
             effects.append(effect)
     if others == subject.group and not effects:
         return None
-    record = next_record(replace(subject, group=others), holdings, at)
+    record = next_record(subject._replace(group=others), holdings, at)
     return Change(record, tuple(effects))

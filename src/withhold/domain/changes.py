@@ -7,15 +7,14 @@ services turn it into an event.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from withhold.domain.directory import OPEN, Choice, Holding, Subject
 from withhold.domain.names import Position, ProductId
 from withhold.domain.standing import OUT, Becomes, Effect, Standing
 
 
-@dataclass(frozen=True, slots=True)
-class At:
+class At(NamedTuple):
     """Where a change stands.
 
     Attributes:
@@ -27,8 +26,7 @@ class At:
     recorded_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A subject after an entry of its own, and the standings that the entry changes."""
 
     record: Subject

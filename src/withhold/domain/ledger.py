@@ -25,6 +25,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from withhold.domain.directory import PlanParties, Subject
 from withhold.domain.names import Ordinal, Position, ProductId, SubjectNo
@@ -64,8 +65,7 @@ class DeletedRow:
     ordinal: Ordinal
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """Something that happened, ready to be appended, with all it changes.
 
     The ledger writes the entry, the effects and the derived records in one transaction.

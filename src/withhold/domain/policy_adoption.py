@@ -116,5 +116,5 @@ def _not_above(holding: Holding, becomes: Becomes, at: At) -> Holding:
         return put_out(holding, at)[0]
     if becomes is Becomes.ON and holding.on_since == NEVER_OUT:
         since = Standing(at.position)
-        return replace(holding, on_since=since, position=at.position, recorded_at=at.recorded_at)
+        return holding._replace(on_since=since, position=at.position, recorded_at=at.recorded_at)
     return holding

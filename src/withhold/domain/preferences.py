@@ -11,8 +11,8 @@ Not here: who may act (`services.preferences`), moves (`accounts`), defaults and
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from withhold.domain.changes import At, Change, next_record, put_in, put_out
 from withhold.domain.directory import (
@@ -37,8 +37,7 @@ class Source(StrEnum):
     PLAN_DEFAULT = "plan_default"  # the default of a plan, where nobody chose
 
 
-@dataclass(frozen=True, slots=True)
-class Effective:
+class Effective(NamedTuple):
     """What holds for a subject and a product now.
 
     Attributes:
@@ -110,7 +109,7 @@ def _on(subject: Subject, own: Holding, plans: list[_PlanNow]) -> Effective:
     decides = max((parties for parties, _ in plans), key=lambda p: p.position)
     found = _by_plan(decides, Source.PLAN_DEFAULT, is_on=True)
     if own.position > found.position:  # it was opened, or moved here, after the default was set
-        return replace(found, position=own.position, recorded_at=own.recorded_at)
+        return found._replace(position=own.position, recorded_at=own.recorded_at)
     return found
 
 

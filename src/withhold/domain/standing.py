@@ -11,9 +11,8 @@ consent table, an adapter).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from withhold.domain.names import PartyNo, Position
 
@@ -32,8 +31,7 @@ class Becomes(IntEnum):
     OUT = 2  # out
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(NamedTuple):
     """One change of one party's standing, carried by the entry that causes it."""
 
     party: PartyNo

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class Clock(Protocol):
@@ -110,6 +111,18 @@ class Record:
     event: bytes
 
 
+class Outcome(Protocol[T_co]):
+    """What became of a change that was submitted."""
+
+    def get(self) -> T_co:
+        """Return what the change returned, which is durable.
+
+        Raises:
+            StorageError, StateUnknown, WithholdError: as `Ledger.append` does.
+        """
+        ...
+
+
 class ConsentTable(Standings, Protocol):
     """Every standing at one position, as arrays. A snapshot: it never changes after it was handed out."""
 
@@ -143,6 +156,21 @@ class Ledger(Protocol):
             StorageError: the disk refused; nothing was appended.
             StateUnknown: the commit was sent and not answered.
             WithholdError: whatever the change itself raised; nothing was appended.
+        """
+        ...
+
+    def submit(
+        self, change: Callable[[Transaction], T], tell: Callable[[Outcome[T]], None]
+    ) -> None:
+        """Ask for a change like `append`, for whoever may not block: an event loop.
+
+        Args:
+            change: a pure function of the Transaction; it is run on another thread.
+            tell: called exactly once, on another thread and after the flush; it must neither block nor
+                raise. It is called also when whoever asked is gone: what was asked for is done.
+
+        Raises:
+            StorageError: the ledger is closed; nothing was appended and nobody is told.
         """
         ...
 

@@ -9,7 +9,7 @@ Not here: which rows (`deletion`, `capture`), the bytes on disk (they go with th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from withhold.domain.ledger import DeletedRow, Event, EventKind, Json
 from withhold.domain.names import SubjectNo
@@ -53,6 +53,6 @@ def _event(transaction: Transaction, deletion: Deletion, now: int) -> Event:
         subject.no,
         {"rows": rows},
         now,
-        record=replace(subject, sequence=subject.sequence + 1, last=transaction.next),
+        record=subject._replace(sequence=subject.sequence + 1, last=transaction.next),
         deleted=deletion.rows,
     )

@@ -12,9 +12,9 @@ Source: articles A2-A5, A8-A10; design sections 2, 7 and 8. Not here: how a choi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from withhold.domain.changes import At, Change
 from withhold.domain.directory import Directory, Subject, SubjectKind
@@ -45,8 +45,7 @@ from withhold.services.bulk import append_all
 from withhold.services.events import append, here
 
 
-@dataclass(frozen=True, slots=True)
-class PreferenceRequest:
+class PreferenceRequest(NamedTuple):
     """Somebody turns the switch.
 
     Attributes:
@@ -70,8 +69,7 @@ class PreferenceRequest:
     if_match: Position | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PreferenceStatus:
+class PreferenceStatus(NamedTuple):
     """What the switch says.
 
     Attributes:
@@ -94,6 +92,17 @@ def set_preference(ports: Ports, request: PreferenceRequest) -> PreferenceStatus
     """Turn the switch; return once that is durable.
 
     Raises:
+        WithholdError: what `turning` says; nothing was recorded.
+        StorageError: the disk refused; nothing was recorded.
+        StateUnknown: whether it was recorded is not known.
+    """
+    return ports.ledger.append(turning(ports, request))
+
+
+def turning(ports: Ports, request: PreferenceRequest) -> Callable[[Transaction], PreferenceStatus]:
+    """Return the change that turns the switch, to be appended or submitted; it raises what refuses it.
+
+    Raises:
         UnknownAccount, UnknownOrganization, UnknownProduct: there is no such switch.
         LockedByPlan: a plan's lock lets nobody turn it on.
         NotAnAdmin: the actor may not turn this switch.
@@ -101,7 +110,7 @@ def set_preference(ports: Ports, request: PreferenceRequest) -> PreferenceStatus
         KeyReused: the idempotency key came with another request before.
         PreconditionFailed: an on names an older entry than the one that stands.
     """
-    return ports.ledger.append(lambda transaction: _set(ports, transaction, request))
+    return lambda transaction: _set(ports, transaction, request)
 
 
 def opt_out_many(ports: Ports, requests: Sequence[PreferenceRequest]) -> list[PreferenceStatus]:

@@ -16,6 +16,7 @@ from withhold.ports import Ports
 from withhold.services import preferences
 from withhold.services.preferences import PreferenceRequest, PreferenceStatus
 from withhold.web import answers, bodies
+from withhold.web.appends import appends_of
 from withhold.web.auth import Scope, ports_of
 from withhold.web.routes import Route, answer, off_loop
 
@@ -180,7 +181,8 @@ async def _turn(
         idempotency_key=bodies.idempotency_key(request),
         if_match=bodies.if_match(request),
     )
-    status = await off_loop(preferences.set_preference, ports_of(request), wanted)
+    ports = ports_of(request)
+    status = await appends_of(request).append(ports.ledger, preferences.turning(ports, wanted))
     request.app.state.upkeep.wake()
     return _tagged(status)
 

@@ -32,7 +32,7 @@ from withhold.adapters.store.sqlite.verify import verify
 from withhold.domain.directory import Directory
 from withhold.domain.names import Position, SubjectNo
 from withhold.errors import VerificationError
-from withhold.ports import Record, Transaction
+from withhold.ports import Outcome, Record, Transaction
 
 T = TypeVar("T")
 
@@ -51,6 +51,12 @@ class SqliteLedger:
     def append(self, change: Callable[[Transaction], T]) -> T:
         """Run a change in the sequencer's transaction; its result is returned once it is durable."""
         return self._control.run(lambda connection: change(self.transaction(connection)))
+
+    def submit(
+        self, change: Callable[[Transaction], T], tell: Callable[[Outcome[T]], None]
+    ) -> None:
+        """Queue a change and return at once; ``tell`` is called once it is durable or refused."""
+        self._control.submit(lambda connection: change(self.transaction(connection)), tell)
 
     def transaction(self, connection: apsw.Connection) -> SqliteTransaction:
         """Return the ledger's part of a running job of `Control.run`; nowhere else."""

@@ -14,7 +14,7 @@ import apsw
 
 from withhold.errors import StorageError
 
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x57483031  # "WH01": another program's database is never taken for ours
 
 # The ledger and what is derived from it. `entries` is the truth; `previous` is the position of the
@@ -82,7 +82,7 @@ def prepare(connection: apsw.Connection) -> None:
     """Create every table in a new database, or check the version of an existing one.
 
     Raises:
-        StorageError: the database is newer than this program, or not ours.
+        StorageError: another version of this program made the database, or it is not ours.
     """
     if _version(connection) == VERSION:
         return
@@ -97,10 +97,10 @@ def prepare(connection: apsw.Connection) -> None:
 
 def _version(connection: apsw.Connection) -> int:
     version = int(connection.pragma("user_version"))
-    if version > VERSION:
+    if version not in {0, VERSION}:  # there is no release yet whose databases could be older
         raise StorageError(
             f"the control database has schema {version}, this program knows {VERSION}; "
-            "use the newer program"
+            "use the program that made it"
         )
     application = int(connection.pragma("application_id"))
     if application not in (0, APPLICATION_ID):

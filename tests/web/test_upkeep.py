@@ -1,0 +1,24 @@
+"""The upkeep beside a server: it ends when the server does."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from litestar import Litestar
+
+from withhold import app
+from withhold.ports import Ports
+from withhold.web.upkeep import Upkeep
+
+
+def test_an_upkeep_that_is_woken_while_it_is_told_to_end_ends(tmp_path: Path) -> None:
+    async def begin_and_end(ports: Ports) -> None:
+        upkeep = Upkeep(ports, lambda _product: None)
+        async with upkeep.lifespan(Litestar([])):
+            await asyncio.sleep(0)  # it waits now
+            upkeep.wake()  # and is woken and told to end in one turn of the loop
+
+    with app.open_ports(tmp_path / "home", make=True) as ports:
+        for _ in range(20):
+            asyncio.run(asyncio.wait_for(begin_and_end(ports), 10))
