@@ -82,9 +82,10 @@ class Look:
 
 
 WIDE, NARROW = Look(), Look(PHONE)
-EVERY_LOOK = [
-    Look(screen, scheme, scripts)
-    for screen in (DESK, PHONE)
-    for scheme in ("light", "dark")
-    for scripts in (True, False)
-]
+LOOKS = (
+    WIDE,
+    Look(PHONE, "dark"),
+    Look(DESK, "dark", scripts=False),
+    Look(PHONE, "light", scripts=False),
+)
+"""Every pair of size, scheme and scripts is among these."""

@@ -7,16 +7,19 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from tests.browser import chromium
 from tests.browser.chromium import WIDE, Look
+from tests.browser.faces import Face, Visitor
 from tests.browser.site import Site, site
 from tests.browser.watch import Watch
+from withhold.web.sessions import COOKIE
 
 PATIENCE_MS = 5_000  # for what a page shows; a page that needs longer is broken
 
-Open = Callable[..., Page]
+Contexts = Callable[..., BrowserContext]
+Visit = Callable[..., Visitor]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -51,7 +54,7 @@ def watch() -> Iterator[Watch]:
 
 
 @pytest.fixture
-def contexts(browser: Browser, watch: Watch) -> Iterator[Callable[[Look], BrowserContext]]:
+def contexts(browser: Browser, watch: Watch) -> Iterator[Contexts]:
     """Give contexts of the browser, each a visitor with cookies and storage of its own."""
     with ExitStack() as opened:
 
@@ -63,3 +66,41 @@ def contexts(browser: Browser, watch: Watch) -> Iterator[Callable[[Look], Browse
             return made
 
         yield context
+
+
+@pytest.fixture
+def visit(contexts: Contexts) -> Visit:
+    """Give visitors who are signed in, each in a browser of its own, in front of a switch."""
+
+    def visitor(
+        site: Site, account: str, face: Face, look: Look = WIDE, *, is_told: bool = True
+    ) -> Visitor:
+        context = contexts(look)
+        if not is_told:
+            untold(context)
+        signed_in(site, context, account)
+        return Visitor(site, face, context.new_page()).open()
+
+    return visitor
+
+
+def untold(context: BrowserContext) -> None:
+    """Leave the pages of a context without news: they ask for it and are never answered."""
+    context.route("**/events?*", lambda _: None)
+
+
+def signed_in(site: Site, context: BrowserContext, account: str) -> str:
+    """Sign an account in within a browser context; return the id of the session."""
+    session_id = site.session(account)
+    context.add_cookies(
+        [
+            {
+                "name": COOKIE,
+                "value": session_id,
+                "url": site.address,
+                "httpOnly": True,
+                "sameSite": "Lax",
+            }
+        ]
+    )
+    return session_id

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -22,13 +23,29 @@ from withhold.domain.directory import SubjectKind
 from withhold.domain.names import AccountId, OrganizationId, PlanId, ProductId
 from withhold.domain.policy import Policy, Role
 from withhold.ports import Ports
-from withhold.services import directory, preferences
+from withhold.services import directory, preferences, sessions
 from withhold.services.directory import AccountRequest, OrganizationRequest
 from withhold.services.preferences import PreferenceRequest, PreferenceStatus
+from withhold.web.sessions import hash_of, new_id, new_secret
 
 VIBE, STUDIO = ProductId("vibe"), ProductId("studio")
 
 _number = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """An organization with an admin and a member, who are in no other."""
+
+    id: str
+    name: str
+    admin: str
+    member: str
+
+    @property
+    def start(self) -> str:
+        """Where its pages begin."""
+        return f"/console/organizations/{quote(self.id, safe='')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +79,29 @@ class Site:
         stated = {ProductId(product): PlanId(plan) for product, plan in plans.items()}
         directory.put_organization(self.ports, OrganizationRequest(organization, name, stated))
         return organization
+
+    def tenant(self, name: str, **plans: str) -> Tenant:
+        """Open an organization with an admin and a member."""
+        organization = self.organization(name, **plans)
+        admin = self.account("admin", (organization, Role.ADMIN))
+        return Tenant(
+            organization, name, admin, self.account("member", (organization, Role.MEMBER))
+        )
+
+    def demote(self, tenant: Tenant) -> None:
+        """Make the admin of an organization a member."""
+        roles = ((OrganizationId(tenant.id), Role.MEMBER),)
+        directory.put_account(self.ports, AccountRequest(AccountId(tenant.admin), roles))
+
+    def session(self, account: str) -> str:
+        """Sign an account in; return the id of the session, which a browser keeps in its cookie."""
+        session_id = new_id()
+        sessions.sign_in(self.ports, AccountId(account), hash_of(session_id), new_secret())
+        return session_id
+
+    def end_session(self, session_id: str) -> None:
+        """End a session on the server; the browser keeps its cookie."""
+        sessions.sign_out(self.ports, hash_of(session_id))
 
     def turn(
         self, who: str, allowed: bool, product: ProductId = VIBE, **more: Any

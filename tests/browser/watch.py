@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Request, Response, WebError
 
+LOST = "ERR_CONNECTION|ERR_INCOMPLETE|Failed to fetch|network error"
+"""What is told, in several ways, of a server that is gone."""
+
 OWN = re.compile(r"http://(?:127\.0\.0\.1|localhost)[:/]")
 ABORTED = "net::ERR_ABORTED"  # a page was left while a request of it was under way
 
@@ -57,15 +60,17 @@ class Watch:
 
 
 def weaknesses(headers: dict[str, str]) -> Iterator[str]:
-    """Yield what an answer's headers let in that a page of ours never needs."""
+    """Yield what an answer's headers let in that no page of ours needs."""
     policy = headers.get("content-security-policy", "")
     if "default-src 'none'" not in policy:
         yield "has no content security policy that begins with nothing"
-    if "frame-ancestors 'none'" not in policy:
-        yield "can be framed"
-    if "base-uri 'none'" not in policy:
-        yield "lets a base address in"
     if "unsafe" in policy or "data:" in policy or "*" in policy or "http" in policy:
         yield f"lets in what could be foreign: {policy}"
     if headers.get("x-content-type-options") != "nosniff":
         yield "may be sniffed"
+    if not headers.get("content-type", "").startswith("text/html"):
+        return
+    if "frame-ancestors 'none'" not in policy:
+        yield "can be framed"
+    if "base-uri 'none'" not in policy:
+        yield "lets a base address in"
