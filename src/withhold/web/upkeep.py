@@ -79,7 +79,10 @@ class Upkeep:
     async def _run(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._awake.wait(), PASS_SECONDS)
+                # not `wait_for`: before Python 3.12 it loses a cancellation that comes as the event
+                # does, and then a server that was told to end never did
+                async with asyncio.timeout(PASS_SECONDS):
+                    await self._awake.wait()
             self._awake.clear()
             try:
                 await off_loop(self.once)

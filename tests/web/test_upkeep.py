@@ -1,0 +1,28 @@
+"""Upkeep begins and ends with the application, whatever happens at that moment."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from litestar import Litestar
+
+from withhold import app
+from withhold.web.upkeep import Upkeep
+
+
+def test_an_application_that_is_told_to_end_as_something_is_withdrawn_ends(tmp_path: Path) -> None:
+    with app.open_ports(tmp_path / "home", make=True) as ports:
+        upkeep = Upkeep(ports, lambda _product: None)
+
+        async def wake_and_end() -> None:
+            async with upkeep.lifespan(Litestar()):
+                for _ in range(3):  # until the pass is waiting
+                    await asyncio.sleep(0)
+                upkeep.wake()
+
+        async def is_ended() -> bool:
+            ended, _ = await asyncio.wait([asyncio.create_task(wake_and_end())], timeout=5)
+            return bool(ended)
+
+        assert asyncio.run(is_ended())
