@@ -65,7 +65,8 @@ class Packer:
     def id_columns(self, known: KnownId) -> IdColumns:
         """Return the columns of what is known of an id."""
         state, ordinal, provenance, own = known
-        return (state, ordinal, own, *self.columns(provenance))
+        # a plain number: the collector never looks at tuples of plain values again
+        return (int(state), ordinal, own, *self.columns(provenance))
 
     def known_id(self, columns: IdColumns) -> KnownId:
         """Return what the columns of an id say."""
