@@ -21,7 +21,9 @@ from withhold.web.auth import Scope, guard
 T = TypeVar("T")
 
 ERRORS_OF_EVERY_ROUTE = (401, 403, 500, 503)
-CAPTURES = 2  # batches at once: one is decoded while another is flushed; more only contend for Python
+CAPTURES = (
+    2  # batches at once: one is decoded while another is flushed; more only contend for Python
+)
 DELETIONS = 2  # at once; they look through the lake
 BUILDS = 4  # builds and looks at datasets at once
 
