@@ -7,7 +7,7 @@ that position 1 of every ledger is a policy; a later version of the shipped file
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from litestar import Litestar
 
     from withhold.ports import Ports
+    from withhold.web.sign_in import OfferedGroup
 
 SHIPPED_POLICY = "default.toml"
 
@@ -59,6 +60,12 @@ def open_ports(home: Path, *, make: bool = False) -> Iterator[Ports]:
         yield ports
 
 
-def application(ports: Ports, home: Path) -> Litestar:
-    """Return the ASGI application over opened ports."""
-    return make_application(ports, home)
+def application(ports: Ports, home: Path, offered: Sequence[OfferedGroup] = ()) -> Litestar:
+    """Return the ASGI application over opened ports.
+
+    Args:
+        ports: opened, and kept open by the caller.
+        home: the folder with all data.
+        offered: accounts of the demo that anybody may sign in as; nobody may when empty.
+    """
+    return make_application(ports, home, offered)

@@ -7,10 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
 
 from tests.house.tree import ROOT
 
@@ -33,6 +35,15 @@ class Server:
 
     process: subprocess.Popen[str]
     address: str
+
+    def ready(self) -> Server:
+        """Wait until it answers."""
+        for _ in range(200):
+            with suppress(OSError), urlopen(f"{self.address}/healthz", timeout=10) as answer:
+                if answer.status == 200:
+                    return self
+            time.sleep(0.05)
+        raise AssertionError("the server did not become ready in ten seconds")
 
     def end(self) -> int:
         self.process.send_signal(signal.SIGTERM)

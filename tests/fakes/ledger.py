@@ -278,6 +278,10 @@ class MemoryLedger:
                     raise VerificationError(f"subject {subject.no}: a standing does not follow")
         return self.head()
 
+    def subjects(self) -> list[Subject]:
+        """Return everybody in order of number; for other fakes over the same directory."""
+        return [self._state.subjects[no] for no in sorted(self._state.subjects)]
+
     def token_key(self) -> bytes:
         return b"t" * 32
 

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from litestar.testing import TestClient
 
+from tests.web.surfaces import Surfaces, surfaces_in
 from withhold import app
 from withhold.ports import Ports
 from withhold.web.auth import Scope, create_token
@@ -81,3 +82,9 @@ def api(tmp_path: Path) -> Iterator[Api]:
         TestClient(app.application(ports, home)) as client,
     ):
         yield Api(client, ports, home, create_token(ports, "all", Scope))
+
+
+@pytest.fixture
+def surfaces(tmp_path: Path) -> Iterator[Surfaces]:
+    with surfaces_in(tmp_path / "home") as opened:
+        yield opened

@@ -4,9 +4,11 @@
     capture.db   the log of captured rows, and what is known of ids, documents and conversations
     control.db   ledger, directory, lake files, consent vectors, datasets
     lake/        Parquet files and their side indexes
+    surfaces.db  who is signed in, and an index of members; made when it is needed, also when it is gone
 
-They are made in this order, so that a folder with a control database has all of them. One that lost a
-part is refused: made anew it would number rows or mint tokens as if nothing had ever happened.
+The first four are there before anything is served, the control database last, so that a folder with one
+has all of them. A folder that lost one of them is refused: made anew it would number rows or mint tokens
+as if nothing had ever happened.
 """
 
 from __future__ import annotations
@@ -26,11 +28,15 @@ from withhold.adapters.store.sqlite.files import SqliteFiles
 from withhold.adapters.store.sqlite.intake import SqliteIntake
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.adapters.store.sqlite.ledger import SqliteLedger
+from withhold.adapters.store.sqlite.members import SqliteMembers
 from withhold.adapters.store.sqlite.readers import SqliteReaders
+from withhold.adapters.store.sqlite.sessions import SqliteSessions
+from withhold.adapters.store.sqlite.surfaces import SurfaceStore
 from withhold.errors import StorageError
 from withhold.ports import Ports
 
 KEYS, CAPTURE, CONTROL, LAKE = "keys.db", "capture.db", "control.db", "lake"
+SURFACES = "surfaces.db"
 THREADS = 2
 
 
@@ -66,6 +72,8 @@ def _compose(home: Path, stack: ExitStack) -> Ports:
     stack.callback(intake.close)
     control = Control(home / CONTROL)
     stack.callback(control.close)
+    surfaces = SurfaceStore(home / SURFACES)
+    stack.callback(surfaces.close)
     ledger = SqliteLedger(control, keys)
     return Ports(
         clock=SystemClock(),
@@ -77,6 +85,8 @@ def _compose(home: Path, stack: ExitStack) -> Ports:
         intake=intake,
         lake=ParquetLake(home / LAKE),
         engine=LocalEngine(THREADS),
+        sessions=SqliteSessions(surfaces),
+        members=SqliteMembers(control, surfaces),
     )
 
 

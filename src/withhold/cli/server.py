@@ -54,7 +54,7 @@ def _run(home: Path, listen: str | None, *, as_json: bool, with_demo: bool) -> N
     with bound, composition.open_ports(home, make=True) as ports:
         if with_demo and demo.is_wanted(ports, home):
             demo.load(ports, home, quiet=as_json)
-        application = composition.application(ports, home)
+        application = composition.application(ports, home, demo.offered(home))
         _announce(bound, home, as_json=as_json)
         web_server.serve(application, bound)
 
@@ -66,6 +66,8 @@ def _announce(bound: socket, home: Path, *, as_json: bool) -> None:
         print(json.dumps({"address": address, "home": str(home.absolute())}), flush=True)
         return
     print(f"Start page  {address}/")
+    print(f"Console     {address}/console")
+    print(f"Mobile app  {address}/m")
     print(f"API         {address}/v1/openapi.json")
     print(f"Data        {home.absolute()}")
     if token.exists():

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from withhold.demo.load import is_wanted, load
+from withhold.demo.people import offered
 
-__all__ = ["is_wanted", "load"]
+__all__ = ["is_wanted", "load", "offered"]

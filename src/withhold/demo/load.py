@@ -78,7 +78,7 @@ def _provision(ports: Ports) -> None:
             requests = [AccountRequest(account, None, plans) for account in cohort.accounts]
         else:
             directory.put_organization(
-                ports, OrganizationRequest(cohort.organization, cohort.organization, plans)
+                ports, OrganizationRequest(cohort.organization, cohort.label, plans)
             )
             requests = [
                 AccountRequest(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from withhold.domain.names import AccountId, OrganizationId, PlanId, ProductId
+from withhold.web import figures
+from withhold.web.sign_in import Offered, OfferedGroup
 
 VIBE, STUDIO = ProductId("vibe"), ProductId("studio")
 
@@ -31,6 +34,11 @@ class Cohort:
     out_after: tuple[int, ...] = ()
     turned_on: bool = False
 
+    @property
+    def label(self) -> str:
+        """What people call the organisation."""
+        return str(self.organization).replace("-", " ").title()
+
     def account(self, number: int) -> AccountId:
         """Return the account of a number, from 1."""
         return AccountId(f"{self.name}-{number}")
@@ -55,3 +63,29 @@ COHORTS: tuple[Cohort, ...] = (
     Cohort("studio-scale", STUDIO, PlanId("scale"), 3, _in("scale")),
     Cohort("studio-scale-on", STUDIO, PlanId("scale"), 2, _in("scale-on"), turned_on=True),
 )
+
+
+def offered(home: Path) -> tuple[OfferedGroup, ...]:
+    """Return the accounts that anybody may sign in as; none unless the home holds the whole demo."""
+    known = figures.read(home)
+    if known is None or not known.is_done:
+        return ()
+    return tuple(_group(cohort) for cohort in COHORTS)
+
+
+def _group(cohort: Cohort) -> OfferedGroup:
+    people = enumerate(cohort.accounts, 1)
+    accounts = tuple(Offered(account, _note(cohort, number)) for number, account in people)
+    note = cohort.label if cohort.organization is not None else ""
+    if cohort.turned_on:
+        note += ", turned on by its Admin"
+    return OfferedGroup(cohort.product, cohort.plan, accounts, note)
+
+
+def _note(cohort: Cohort, number: int) -> str:
+    notes = []
+    if cohort.organization is not None:
+        notes.append("Admin" if number == 1 else "Member")
+    if number in cohort.out_before + cohort.out_after:
+        notes.append("opted out")
+    return ", ".join(notes)

@@ -3,10 +3,11 @@
 Every public method raises only errors of `withhold.errors`; an adapter wraps what its libraries raise.
 All methods are synchronous and may be called from any thread.
 
-Two stores stand behind these ports. *The control store* (Ledger, Files, Datasets, Credentials) is one
+Three stores stand behind these ports. *The control store* (Ledger, Files, Datasets, Credentials) is one
 database: everything that must hold together is one transaction there. *The capture store* (Intake) is a
 second one, so that capturing never makes an opt-out wait. They meet at one number, the first ordinal
-that is not yet sealed, and that number lives in the control store.
+that is not yet sealed, and that number lives in the control store. *The store of the surfaces* (Sessions,
+Members) is a third one and may be lost: everybody signs in again, and the index is made anew.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ from withhold.ports.ledger import (
     Remembered,
     Transaction,
 )
+from withhold.ports.members import Members
 from withhold.ports.reading import Chunk, OpenFile
+from withhold.ports.sessions import Sessions
 
 __all__ = [
     "Applied",
@@ -59,6 +62,7 @@ __all__ = [
     "LakeFile",
     "LakeRow",
     "Ledger",
+    "Members",
     "OpenFile",
     "Outcome",
     "Piece",
@@ -68,6 +72,7 @@ __all__ = [
     "Record",
     "Remembered",
     "RowBatch",
+    "Sessions",
     "Shard",
     "Trace",
     "TraceKind",
@@ -90,3 +95,5 @@ class Ports:
     intake: Intake
     lake: Lake
     engine: Engine
+    sessions: Sessions
+    members: Members

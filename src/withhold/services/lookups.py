@@ -111,8 +111,12 @@ def where(ports: Ports, account: AccountId) -> tuple[DatasetRows, ...]:
         subject = directory.find(SubjectKind.ACCOUNT, account)
     if subject is None:
         raise UnknownAccount("no such account; expected an id put under /v1/accounts")
+    return where_of(ports, [holding.party for holding in subject.holdings.values()])
+
+
+def where_of(ports: Ports, parties: Sequence[PartyNo]) -> tuple[DatasetRows, ...]:
+    """Return every dataset version that holds or held rows of any of these parties."""
     withdrawals.apply(ports)
-    parties = [holding.party for holding in subject.holdings.values()]
     files = {file.no: file for file in ports.files.files()}
     held = {no: ports.lake.rows_of(file, parties) for no, file in files.items()}
     held = {no: rows for no, rows in held.items() if len(rows)}

@@ -1,7 +1,8 @@
-"""The ASGI application: routes, errors, the start page, and the upkeep that runs beside them."""
+"""The ASGI application: the API, the pages, their errors, and what runs beside them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from litestar.handlers import HTTPRouteHandler
 from withhold import __version__
 from withhold.errors import WithholdError
 from withhold.ports import Ports
-from withhold.web import openapi, page, problems
+from withhold.web import console, mobile, openapi, page, problems, refusals, sign_in, static
 from withhold.web.api import datasets, directory, interactions, preferences, receipts
 from withhold.web.appends import Appends
 from withhold.web.auth import ports_of
+from withhold.web.live import Live
 from withhold.web.routes import Lanes, answer, off_loop
+from withhold.web.sign_in import OfferedGroup
 from withhold.web.upkeep import Upkeep, seal_in_child
 
 API: tuple[HTTPRouteHandler, ...] = (
@@ -43,6 +46,15 @@ API: tuple[HTTPRouteHandler, ...] = (
     receipts.get_receipt,
 )
 
+PAGES: tuple[HTTPRouteHandler, ...] = (
+    sign_in.get_sign_in,
+    sign_in.post_sign_in,
+    sign_in.post_sign_out,
+    *console.HANDLERS,
+    *mobile.HANDLERS,
+)
+"""What people open in a browser; `refusals` tells their errors."""
+
 
 @get("/openapi.json")
 async def get_openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
@@ -57,19 +69,31 @@ async def get_health(request: Request[Any, Any, Any]) -> Response[bytes]:
     return answer({"status": "ok", "position": position})
 
 
-def make_application(ports: Ports, home: Path) -> Litestar:
+def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    """Tell what the framework refused: to people as a page, to programs as a problem document."""
+    if refusals.is_page(request.url.path):
+        return refusals.on_http_exception(request, error)
+    return problems.on_http_exception(request, error)
+
+
+def make_application(ports: Ports, home: Path, offered: Sequence[OfferedGroup] = ()) -> Litestar:
     """Return the application over opened ports.
 
     Args:
         ports: opened, and kept open by the caller as long as the application runs.
         home: the folder with all data, shown on the start page.
+        offered: accounts of the demo that anybody may sign in as; nobody may when empty.
     """
     upkeep = Upkeep(ports, partial(seal_in_child, home))
+    live = Live(ports)
     state = State(
         {
             "ports": ports,
             "home": home,
             "upkeep": upkeep,
+            "live": live,
+            "offered": tuple(offered),
+            "names": {},
             "lanes": Lanes(),
             "appends": Appends(),
             "openapi": openapi.document(API, __version__),
@@ -78,15 +102,16 @@ def make_application(ports: Ports, home: Path) -> Litestar:
     return Litestar(
         [
             Router("/v1", route_handlers=[*API, get_openapi]),
+            Router("/", route_handlers=PAGES, exception_handlers=refusals.HANDLERS),
             get_health,
             page.get_start,
-            page.get_static,
+            static.get_static,
         ],
         state=state,
-        lifespan=[upkeep.lifespan],
+        lifespan=[upkeep.lifespan, live.lifespan],
         exception_handlers={
             WithholdError: problems.on_withhold_error,
-            HTTPException: problems.on_http_exception,
+            HTTPException: _on_http_exception,
             Exception: problems.on_any_exception,
         },
         openapi_config=None,

@@ -7,13 +7,10 @@ security policy lets nothing else in. It only reads.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Request, Response, get
-from litestar.params import FromPath
 
 from withhold import __version__
 from withhold.domain.datasets import Dataset
@@ -21,22 +18,17 @@ from withhold.ports import Ports
 from withhold.services import lookups
 from withhold.web import figures
 from withhold.web.auth import ports_of
+from withhold.web.rendering import page
 from withhold.web.routes import off_loop
 
 SECURITY: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 NEWEST = 8  # versions that are shown
-
-_STATIC = {"withhold.css": "text/css", "icon.svg": "image/svg+xml"}
-_pages = Environment(
-    loader=PackageLoader("withhold.web"), autoescape=True, undefined=StrictUndefined
-)
-_pages.filters["reasons"] = figures.say
 
 
 @get("/")
@@ -44,19 +36,8 @@ async def get_start(request: Request[Any, Any, Any]) -> Response[str]:
     """Give the start page."""
     home: Path = request.app.state.home
     known = await off_loop(_known, ports_of(request), home, str(request.base_url).rstrip("/"))
-    text = _pages.get_template("start.html").render(known)
-    headers = {**SECURITY, "Cache-Control": "no-store"}
-    return Response(text, media_type="text/html", headers=headers)
-
-
-@get("/static/{name:str}", sync_to_thread=False)
-def get_static(name: FromPath[str]) -> Response[bytes]:
-    """Give one of the page's own files."""
-    if name not in _STATIC:
-        return Response(b"", status_code=404, media_type="text/plain", headers=dict(SECURITY))
-    content = (resources.files("withhold.web") / "static" / name).read_bytes()
-    headers = {**SECURITY, "Cache-Control": "public, max-age=300"}
-    return Response(content, media_type=_STATIC[name], headers=headers)
+    known["offered"] = bool(request.app.state.offered)
+    return page("start.html", known, {**SECURITY, "Cache-Control": "no-store"})
 
 
 def _known(ports: Ports, home: Path, address: str) -> dict[str, Any]:

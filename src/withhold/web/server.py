@@ -16,6 +16,7 @@ import uvicorn
 from litestar import Litestar
 
 from withhold.errors import InputError
+from withhold.web.live import Live
 
 GRACE_SECONDS = 10  # for requests under way when the server is told to end
 
@@ -74,7 +75,20 @@ def serve(application: Litestar, bound: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    uvicorn.Server(config).run(sockets=[bound])
+    _Server(config, application.state.live).run(sockets=[bound])
+
+
+class _Server(uvicorn.Server):
+    """A server that ends the connections that would never end by themselves, and then itself."""
+
+    def __init__(self, config: uvicorn.Config, live: Live) -> None:
+        super().__init__(config)
+        self._live = live
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let pages go, then answer what is under way."""
+        self._live.close()
+        await super().shutdown(sockets)
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

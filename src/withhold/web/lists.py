@@ -1,0 +1,151 @@
+"""The two lists of a holder, history and whereabouts, in the words of the policy in force."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+from litestar import Response
+
+from withhold.domain.ledger import EventKind
+from withhold.domain.names import Position
+from withhold.domain.policy import Policy
+from withhold.errors import UnknownReceipt
+from withhold.services.history import HistoryEntry, history, receipt_of
+from withhold.services.switches import Holder
+from withhold.web.rendering import PLAIN
+from withhold.web.visits import Visit
+
+_POSITION = re.compile(r"[1-9][0-9]{0,17}")
+_SURFACES = {"api": "API", "cli": "Command line", "mobile": "Mobile app"}
+"""What surfaces without a name of their own in the policy are called."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """One change, ready to be drawn.
+
+    Attributes:
+        what: what happened, in a few words.
+        product: the label of the product a choice is about, else empty.
+        where: where the control stood, else empty.
+        who: who acted, in words.
+        more: details, one each.
+    """
+
+    position: Position
+    recorded_at: int
+    what: str
+    product: str
+    where: str
+    who: str
+    notice: str
+    more: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Changes, newest first; ``older`` asks for those before, None when there are none."""
+
+    rows: tuple[HistoryRow, ...]
+    older: Position | None
+
+
+def history_page(visit: Visit, holder: Holder) -> HistoryPage:
+    """Return the changes that a page of the history shows."""
+    asked = visit.asked("before")
+    before = Position(int(asked)) if _POSITION.fullmatch(asked) else None
+    found = history(visit.ports, holder, before)
+    rows = tuple(_row(visit, holder, entry) for entry in found.entries)
+    return HistoryPage(rows, found.older)
+
+
+def receipt(visit: Visit, holder: Holder, position: str) -> Response[bytes]:
+    """Give a receipt of the holder's own to keep; everybody else's is not there.
+
+    Raises:
+        UnknownReceipt: there is none of the holder's at that position.
+    """
+    if not _POSITION.fullmatch(position):
+        raise UnknownReceipt("no such receipt; take its address from the history")
+    document = receipt_of(visit.ports, holder, Position(int(position)))
+    headers = {
+        **PLAIN,
+        "Content-Disposition": f'attachment; filename="withhold-receipt-{position}.json"',
+    }
+    return Response(
+        msgspec.json.format(msgspec.json.encode(document), indent=2),
+        media_type="application/json",
+        headers=headers,
+    )
+
+
+def products(policy: Policy) -> Mapping[str, str]:
+    """Return the labels of products by id."""
+    return {product.id: product.label for product in policy.products}
+
+
+def _row(visit: Visit, holder: Holder, entry: HistoryEntry) -> HistoryRow:
+    labels = products(visit.policy)
+    return HistoryRow(
+        entry.position,
+        entry.recorded_at,
+        _what(entry),
+        labels.get(entry.product, entry.product),
+        _where(visit.policy, entry.surface),
+        _who(holder, entry),
+        entry.notice or "",
+        tuple(_more(visit, entry)),
+    )
+
+
+def _what(entry: HistoryEntry) -> str:
+    if entry.kind is EventKind.ROWS_DELETED:
+        return f"Deleted {entry.rows:,} {'row' if entry.rows == 1 else 'rows'}"
+    return {
+        EventKind.OPTED_OUT: "Turned off",
+        EventKind.OPTED_IN: "Turned on",
+        EventKind.ACCOUNT_OPENED: "Account opened",
+        EventKind.ACCOUNT_MOVED: "Plan or organization changed",
+        EventKind.ACCOUNTS_MERGED: "Accounts merged",
+        EventKind.ORGANIZATION_OPENED: "Organization opened",
+        EventKind.ORGANIZATION_MOVED: "Plan changed",
+    }.get(entry.kind, "Recorded")
+
+
+def _where(policy: Policy, surface: str) -> str:
+    if surface in _SURFACES or not surface:
+        return _SURFACES.get(surface, "")
+    for product in policy.products:
+        for each in product.surfaces:
+            if each.id == surface:
+                return each.path[0]
+    return surface
+
+
+def _who(holder: Holder, entry: HistoryEntry) -> str:
+    if entry.actor is None:
+        return "The provider"
+    return "You" if entry.actor == holder.viewer else entry.actor
+
+
+def _more(visit: Visit, entry: HistoryEntry) -> list[str]:
+    labels, names = products(visit.policy), visit.names
+    told = [f"{names.get(name, name)} ({role})" for name, role in entry.organizations]
+    told += [
+        f"{labels.get(product, product)}: {_plan(visit.policy, product, plan)}"
+        for product, plan in entry.plans.items()
+    ]
+    if entry.is_set_anew:
+        told.append("counts as on from here only")
+    return told
+
+
+def _plan(policy: Policy, product: str, plan: str) -> str:
+    for each in policy.products:
+        for offered in each.plans:
+            if (each.id, offered.id) == (product, plan):
+                return offered.label
+    return plan

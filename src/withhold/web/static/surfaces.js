@@ -1,0 +1,26 @@
+// The pages work without this file. With it they ask again for what changed, and say when nobody answers.
+(() => {
+  "use strict";
+  const told = (shown) => {
+    const unreachable = document.getElementById("unreachable");
+    if (unreachable) unreachable.hidden = !shown;
+  };
+  const isOwn = (event) => event.target && event.target.id === "live";
+
+  // What the server's mark says is new is asked for again; what is shown already stays as it is.
+  document.addEventListener("standing", (event) => {
+    for (const part of document.querySelectorAll("[data-marks]")) {
+      if (part.dataset.marks !== event.detail.data) htmx.trigger(part, "stale");
+    }
+  });
+
+  // The session is over, or the holder is not ours to see any more.
+  document.addEventListener("ended", () => location.reload());
+
+  document.addEventListener("htmx:error", (event) => {
+    if (!isOwn(event)) told(true);
+  });
+  document.addEventListener("htmx:after:request", (event) => {
+    if (!isOwn(event)) told(false);
+  });
+})();
