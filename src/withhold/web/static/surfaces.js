@@ -14,6 +14,11 @@
     }
   });
 
+  // A page that the browser kept and brings back was told nothing meanwhile.
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) location.reload();
+  });
+
   // The session is over, or the holder is not ours to see any more.
   document.addEventListener("ended", () => location.reload());
 
