@@ -1,4 +1,4 @@
-"""The upkeep beside a server: it ends when the server does."""
+"""Upkeep begins and ends with the application, whatever happens at that moment."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from pathlib import Path
 from litestar import Litestar
 
 from withhold import app
-from withhold.ports import Ports
 from withhold.web.upkeep import Upkeep
 
 
-def test_an_upkeep_that_is_woken_while_it_is_told_to_end_ends(tmp_path: Path) -> None:
-    async def begin_and_end(ports: Ports) -> None:
-        upkeep = Upkeep(ports, lambda _product: None)
-        async with upkeep.lifespan(Litestar([])):
-            await asyncio.sleep(0)  # it waits now
-            upkeep.wake()  # and is woken and told to end in one turn of the loop
-
+def test_an_application_that_is_told_to_end_as_something_is_withdrawn_ends(tmp_path: Path) -> None:
     with app.open_ports(tmp_path / "home", make=True) as ports:
-        for _ in range(20):
-            asyncio.run(asyncio.wait_for(begin_and_end(ports), 10))
+        upkeep = Upkeep(ports, lambda _product: None)
+
+        async def wake_and_end() -> None:
+            async with upkeep.lifespan(Litestar()):
+                for _ in range(3):  # until the pass is waiting
+                    await asyncio.sleep(0)
+                upkeep.wake()
+
+        async def is_ended() -> bool:
+            ended, _ = await asyncio.wait([asyncio.create_task(wake_and_end())], timeout=5)
+            return bool(ended)
+
+        assert asyncio.run(is_ended())

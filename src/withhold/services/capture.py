@@ -130,24 +130,22 @@ class _Batch:
         rows = self._in_order(lines, rejected)
         self._memory = Memory(self._kept, [row for _, row, _ in rows])
         self._reach = Reach(self._ports, self._kept, self._resolver, self._memory)
-        counts = dict.fromkeys(Outcome, 0)
+        outcomes: list[Outcome] = []
         for line, row, own in rows:
             try:
-                counts[self._row(row, own)] += 1
+                outcomes.append(self._row(row, own))
             except InputError as error:
                 rejected.append(Rejected(line, str(error)))
         self._memory.keep()
         self._follow_late()
         dropped = self._memory.store() - self._copies
-        counts[Outcome.ACCEPTED] -= len(dropped)
-        counts[Outcome.WITHHELD] += len(dropped)
         # before the intake commits: a crash between withdraws a row too many, never one too few
         delete_rows(self._ports, self._reach.deletions())
         rejected.sort(key=lambda r: r.line)
         return CaptureAnswer(
-            counts[Outcome.ACCEPTED],
-            counts[Outcome.WITHHELD],
-            counts[Outcome.DUPLICATE],
+            outcomes.count(Outcome.ACCEPTED) - len(dropped),
+            outcomes.count(Outcome.WITHHELD) + len(dropped),
+            outcomes.count(Outcome.DUPLICATE),
             tuple(rejected),
             head,
         )
@@ -217,8 +215,7 @@ class _Batch:
         if not is_admitted:
             self._refuse(row, own, provenance)
             return Outcome.WITHHELD
-        if not row.stands_alone:
-            self._note(row, own, provenance)
+        self._note(row, own, provenance)
         self._memory.add(row, own, provenance, parties)
         return Outcome.ACCEPTED
 

@@ -44,8 +44,9 @@ class Memory:
         by_product: dict[ProductId, list[Interaction]] = {}
         for row in rows:
             by_product.setdefault(row.product, []).append(row)
-        hashes = {sha256 for row in rows for sha256 in row.attachments}
-        hashes |= {row.sha256 for row in rows if row.sha256 is not None}
+        naming = [row for row in rows if row.names_something]
+        hashes = {sha256 for row in naming for sha256 in row.attachments}
+        hashes |= {row.sha256 for row in naming if row.sha256 is not None}
         self._documents = dict(kept.documents(hashes)) if hashes else {}
         self._new_documents: dict[str, Provenance] = {}
         self._uses: list[Use] = []
@@ -63,6 +64,8 @@ class Memory:
             if conversation is not None and conversation.is_deleted:
                 return None
         found: list[Provenance] = []
+        if not row.names_something:
+            return found
         for sha256 in row.attachments:
             document = self._documents.get(sha256)
             if document is None:
@@ -94,7 +97,8 @@ class Memory:
         if self._replay[0] is not row:
             before = self.conversation(row)
             marks = frozenset[int]() if before is None else before.marks
-            replays = turns(row.messages) > 1 or len(marks) >= MAX_MARKS
+            # two turns are three messages at least: most rows need not be counted
+            replays = (len(row.messages) > 2 and turns(row.messages) > 1) or len(marks) >= MAX_MARKS
             replays = replays or (bool(marks) and not marks.isdisjoint(self.marks(row.messages)))
             self._replay = (row, replays)
         return self._replay[1]
@@ -136,8 +140,9 @@ class Memory:
             merged = provenance if before is None else inherit(provenance, (before,))
             self._documents[row.sha256] = self._new_documents[row.sha256] = merged
         if row.conversation is not None:
-            marks = self.marks(row.messages)
-            seen = KnownConversation(provenance, _capped(marks), own.position, is_deleted=False)
+            seen = KnownConversation(
+                provenance, self.marks(row.messages), own.position, is_deleted=False
+            )
             self._products[row.product].note(row.conversation, seen)
             self._replay = (None, False)
 
@@ -241,12 +246,12 @@ class _OfProduct:
                 self._product,
                 self.first,
                 [row.id for row in rows],
-                [int(row.kind) for row in rows],
+                [row.kind for row in rows],
                 [row.conversation for row in rows],
                 [row.project for row in rows],
                 [row.api_key for row in rows],
-                [[m.role for m in row.messages] for row in rows],
-                [[m.content for m in row.messages] for row in rows],
+                [[role for role, _ in row.messages] for row in rows],
+                [[content for _, content in row.messages] for row in rows],
                 list(self._positions),
                 list(self._sets),
                 list(self._set_nos),
@@ -259,10 +264,13 @@ class _OfProduct:
         if before is not None:
             after = KnownConversation(
                 _joined(seen.provenance, before.provenance),
-                _capped(before.marks | seen.marks),
+                before.marks | seen.marks,
                 max(before.newest, seen.newest),
                 before.is_deleted,
             )
+        if len(after.marks) > MAX_MARKS:
+            # from now on every further row counts as a replay
+            after = after._replace(marks=frozenset(sorted(after.marks)[:MAX_MARKS]))
         if after != before:
             self.conversations[name] = self.new_conversations[name] = after
 
@@ -316,8 +324,3 @@ def _without(batch: RowBatch, dropped: set[Ordinal]) -> RowBatch:
 
 def _joined(one: Provenance, other: Provenance) -> Provenance:
     return one if one == other else inherit(one, (other,))
-
-
-def _capped(marks: frozenset[int]) -> frozenset[int]:
-    """Return at most MAX_MARKS marks; at the cap every further row counts as a replay."""
-    return marks if len(marks) <= MAX_MARKS else frozenset(sorted(marks)[:MAX_MARKS])

@@ -21,7 +21,10 @@ from withhold.web.auth import Scope, guard
 T = TypeVar("T")
 
 ERRORS_OF_EVERY_ROUTE = (401, 403, 500, 503)
-CAPTURES = 4  # batches at once; they take turns at the capture store anyway
+CAPTURES = (
+    2  # batches at once: one is decoded while another is flushed; more only contend for Python
+)
+DELETIONS = 2  # at once; they look through the lake
 BUILDS = 4  # builds and looks at datasets at once
 
 
@@ -76,6 +79,7 @@ class Lanes:
 
     def __init__(self) -> None:
         self.capture = anyio.CapacityLimiter(CAPTURES)
+        self.deletion = anyio.CapacityLimiter(DELETIONS)
         self.build = anyio.CapacityLimiter(BUILDS)
 
 

@@ -54,7 +54,7 @@ def end_on_signals() -> None:
         signal.signal(number, _end)
 
 
-def _collect_less() -> None:
+def collect_less() -> None:
     """Look for cycles seldom, and never among what was there at the start.
 
     A batch of a thousand rows makes tens of thousands of short-lived values without a cycle among them;
@@ -67,7 +67,7 @@ def _collect_less() -> None:
 
 def serve(application: Litestar, bound: socket.socket) -> None:
     """Serve until a signal; requests under way are answered first."""
-    _collect_less()
+    collect_less()
     config = uvicorn.Config(
         application,
         log_config=None,

@@ -53,7 +53,7 @@ async def delete_interaction(
 ) -> Response[bytes]:
     """Delete an interaction, in one product or in every one."""
     where = ProductId(product) if product is not None else None
-    lane = lanes_of(request).capture
+    lane = lanes_of(request).deletion
     rows = await off_loop(deletion.delete_interaction, ports_of(request), row_id, where, lane=lane)
     request.app.state.upkeep.wake()
     return answer(answers.Deleted(rows))
@@ -65,7 +65,7 @@ async def delete_conversation(
 ) -> Response[bytes]:
     """Delete a conversation: its rows, and every row of it that is still to come."""
     where = ProductId(product) if product is not None else None
-    lane = lanes_of(request).capture
+    lane = lanes_of(request).deletion
     rows = await off_loop(deletion.delete_conversation, ports_of(request), name, where, lane=lane)
     request.app.state.upkeep.wake()
     return answer(answers.Deleted(rows))

@@ -12,22 +12,36 @@ Not here: what is stored (`services.capture`), sealing rows into lake files (`se
 from __future__ import annotations
 
 import hashlib
-import struct
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import apsw
 import msgspec
 import pyarrow as pa
 
 from withhold.adapters.store.sqlite import intake_uses
-from withhold.domain.interactions import IdState, Provenance
-from withhold.domain.names import Ordinal, Position, ProductId, SubjectNo
-from withhold.domain.parties import Author
+from withhold.adapters.store.sqlite.intake_columns import (
+    DECODE_CONVERSATIONS,
+    DECODE_IDS,
+    ConversationColumns,
+    IdColumns,
+    Packer,
+    unpack_marks,
+)
+from withhold.adapters.store.sqlite.intake_recent import (
+    RECENT_TABLE,
+    USUAL,
+    Keyed,
+    Recent,
+    Room,
+    select,
+)
+from withhold.domain.interactions import Provenance
+from withhold.domain.names import Ordinal, Position, ProductId
 from withhold.errors import StateUnknown, StorageError, VerificationError
 from withhold.ports import (
     IntakeTransaction,
@@ -41,9 +55,8 @@ from withhold.ports import (
 
 T = TypeVar("T")
 
-VERSION = 3
+VERSION = 4
 BUSY_MS = 30_000
-_AT_ONCE = 500  # keys of one query
 _CODEC = "zstd"
 _LEVEL = 1
 
@@ -53,26 +66,22 @@ CREATE TABLE IF NOT EXISTS log (
     size INTEGER NOT NULL, body BLOB NOT NULL, UNIQUE (product, first)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS ends (product TEXT PRIMARY KEY, next INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS documents (
+    key BLOB PRIMARY KEY, position INTEGER NOT NULL, authors BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ids (
     key BLOB PRIMARY KEY, state INTEGER NOT NULL, ordinal INTEGER, own INTEGER NOT NULL,
     position INTEGER NOT NULL, authors BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS documents (
-    key BLOB PRIMARY KEY, position INTEGER NOT NULL, authors BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS conversations (
     key BLOB PRIMARY KEY, position INTEGER NOT NULL, authors BLOB NOT NULL,
     newest INTEGER NOT NULL, deleted INTEGER NOT NULL, marks BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
+TABLES += "".join(RECENT_TABLE.format(table=table) for table in ("ids", "conversations"))
 
-_SELECT_IDS = "SELECT key, state, ordinal, own, position, authors FROM ids WHERE key IN "
 _SELECT_DOCUMENTS = "SELECT key, position, authors FROM documents WHERE key IN "
-_SELECT_CONVERSATIONS = (
-    "SELECT key, position, authors, newest, deleted, marks FROM conversations WHERE key IN "
-)
 _BATCH = msgspec.msgpack.Decoder(RowBatch)
-_AUTHORS = msgspec.msgpack.Decoder(list[tuple[int, int | None, str]])
 
 
 class _Keys:
@@ -96,8 +105,8 @@ class _Keys:
         return _digest(self._conversations, f"{product}\0{name}")
 
     def marks(self, texts: Iterable[str]) -> frozenset[int]:
-        digests = b"".join([_digest(self._marks, text) for text in texts])
-        return _unpack_marks(digests)
+        digests = [_digest(self._marks, text) for text in texts]
+        return unpack_marks(b"".join(digests))
 
 
 def _digest(keyed: hashlib.blake2b, text: str) -> bytes:
@@ -109,12 +118,13 @@ def _digest(keyed: hashlib.blake2b, text: str) -> bytes:
 class SqliteIntake:
     """`Intake` over one SQLite file; see the module and the port for what it promises."""
 
-    def __init__(self, path: Path, key: bytes) -> None:
+    def __init__(self, path: Path, key: bytes, room: Room = USUAL) -> None:
         """Open or make the store.
 
         Args:
             path: the file.
             key: 16 to 64 bytes; the same for the whole life of the store.
+            room: how much of what is known is kept apart until it is merged.
 
         Raises:
             StorageError: it cannot be opened, or another version wrote it.
@@ -124,6 +134,11 @@ class SqliteIntake:
         self._writing = (
             threading.Lock()
         )  # one transaction at a time in this process; SQLite for the rest
+        self._ids = Recent("ids", "state, ordinal, own, position, authors", DECODE_IDS, room)
+        self._conversations = Recent(
+            "conversations", "position, authors, newest, deleted, marks", DECODE_CONVERSATIONS, room
+        )
+        self._packer = Packer()
         self._idle: deque[apsw.Connection] = deque()
         self._writer = _wrapped(lambda: _open(path))
 
@@ -138,8 +153,12 @@ class SqliteIntake:
         """Open a batch; leaving it commits, an exception leaves no trace."""
         with self._writing:
             _wrapped(lambda: self._writer.execute("BEGIN IMMEDIATE"))
+            ids = Keyed(self._writer, self._ids)
+            conversations = Keyed(self._writer, self._conversations)
             try:
-                yield _Transaction(self._writer, self._keys)
+                yield _Transaction(self._writer, self._keys, self._packer, ids, conversations)
+                ids.record()
+                conversations.record()
             except apsw.Error as error:
                 self._roll_back()
                 raise _refused(error) from error
@@ -147,6 +166,8 @@ class SqliteIntake:
                 self._roll_back()
                 raise
             self._commit()
+            ids.committed()
+            conversations.committed()
 
     def _commit(self) -> None:
         try:
@@ -213,17 +234,26 @@ class SqliteIntake:
     def find(self, product: ProductId, row_id: str) -> KnownId | None:
         """Return what is known of one id."""
         with self._read() as connection:
-            return _Transaction(connection, self._keys).ids(product, (row_id,)).get(row_id)
+            found = self._ids.find(connection, self._keys.ids(product, (row_id,))[row_id])
+        return None if found is None else Packer().known_id(found)
 
 
 class _Transaction:
     """`IntakeTransaction` on an open SQLite transaction."""
 
-    def __init__(self, connection: apsw.Connection, keys: _Keys) -> None:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        keys: _Keys,
+        packer: Packer,
+        ids: Keyed[IdColumns],
+        conversations: Keyed[ConversationColumns],
+    ) -> None:
         self._db = connection
         self._keys = keys
-        self._packed: dict[frozenset[Author], bytes] = {}
-        self._authors: dict[bytes, frozenset[Author]] = {}
+        self._packer = packer
+        self._ids = ids
+        self._conversations = conversations
         # what is asked for is put afterwards: each name is hashed once
         self._hashed: defaultdict[ProductId, dict[str, bytes]] = defaultdict(dict)
         self._chats: dict[tuple[ProductId, str], bytes] = {}
@@ -233,22 +263,15 @@ class _Transaction:
         hashed = self._keys.ids(product, ids)
         self._hashed[product] |= hashed
         names = {key: name for name, key in hashed.items()}
-        return {
-            names[key]: KnownId(
-                IdState(state),
-                None if ordinal is None else Ordinal(ordinal),
-                self._provenance(position, authors),
-                Position(own),
-            )
-            for key, state, ordinal, own, position, authors in self._select(_SELECT_IDS, names)
-        }
+        unpacked = self._packer.known_id
+        return {names[key]: unpacked(columns) for key, columns in self._ids.find(names)}
 
     def documents(self, hashes: Iterable[str]) -> Mapping[str, Provenance]:
         """Return the provenance of documents captured in any product."""
         names = {self._keys.document(sha256): sha256 for sha256 in hashes}
         return {
-            names[key]: self._provenance(position, authors)
-            for key, position, authors in self._select(_SELECT_DOCUMENTS, names)
+            names[key]: self._packer.provenance(position, authors)
+            for key, position, authors in select(self._db, _SELECT_DOCUMENTS, names)
         }
 
     def conversations(
@@ -256,17 +279,8 @@ class _Transaction:
     ) -> Mapping[str, KnownConversation]:
         """Return what is known of these conversations."""
         keys = {self._conversation(product, name): name for name in names}
-        return {
-            keys[key]: KnownConversation(
-                self._provenance(position, authors),
-                _unpack_marks(marks),
-                Position(newest),
-                bool(deleted),
-            )
-            for key, position, authors, newest, deleted, marks in self._select(
-                _SELECT_CONVERSATIONS, keys
-            )
-        }
+        unpacked = self._packer.known_conversation
+        return {keys[key]: unpacked(columns) for key, columns in self._conversations.find(keys)}
 
     def marks(self, texts: Iterable[str]) -> frozenset[int]:
         """Return the keyed hashes of messages' texts."""
@@ -296,34 +310,18 @@ class _Transaction:
 
     def put_ids(self, product: ProductId, known: Mapping[str, KnownId]) -> None:
         """Keep what became of ids."""
-        key_of, columns = self._id, self._columns
-        rows = [
-            (key_of(product, name), state, ordinal, own, *columns(provenance))
-            for name, (state, ordinal, provenance, own) in known.items()
-        ]
-        rows.sort()
-        self._db.executemany("INSERT OR REPLACE INTO ids VALUES (?, ?, ?, ?, ?, ?)", rows)
+        key_of, columns = self._id, self._packer.id_columns
+        self._ids.put({key_of(product, name): columns(one) for name, one in known.items()})
 
     def put_documents(self, known: Mapping[str, Provenance]) -> None:
         """Keep the provenance of documents."""
-        rows = [(self._keys.document(sha), *self._columns(p)) for sha, p in known.items()]
+        rows = [(self._keys.document(sha), *self._packer.columns(p)) for sha, p in known.items()]
         self._db.executemany("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", sorted(rows))
 
     def put_conversations(self, product: ProductId, known: Mapping[str, KnownConversation]) -> None:
         """Keep what is known of conversations."""
-        rows = [
-            (
-                self._conversation(product, name),
-                *self._columns(k.provenance),
-                k.newest,
-                int(k.is_deleted),
-                struct.pack(f"<{len(k.marks)}Q", *k.marks),
-            )
-            for name, k in known.items()
-        ]
-        self._db.executemany(
-            "INSERT OR REPLACE INTO conversations VALUES (?, ?, ?, ?, ?, ?)", sorted(rows)
-        )
+        key_of, columns = self._conversation, self._packer.conversation_columns
+        self._conversations.put({key_of(product, n): columns(one) for n, one in known.items()})
 
     def trace(self, kind: TraceKind, product: ProductId, name: str) -> Trace:
         """Return the trace of a row's id, a document's hash or a conversation's name."""
@@ -343,41 +341,45 @@ class _Transaction:
 
     def provenance(self, trace: Trace) -> Provenance | None:
         """Return whose content a row, document or conversation is, None when it is not known."""
-        table = intake_uses.PROVENANCE_OF[trace.kind]
-        found = self._db.execute(
-            f"SELECT position, authors FROM {table} WHERE key = ?", (trace.key,)
-        ).fetchone()
-        return None if found is None else self._provenance(*found)
+        if trace.kind is TraceKind.ROW:
+            row = self.row(trace)
+            return None if row is None else row.provenance
+        if trace.kind is TraceKind.CONVERSATION:
+            chat = self._chat(trace)
+            return None if chat is None else chat.provenance
+        found = next(select(self._db, _SELECT_DOCUMENTS, (trace.key,)), None)
+        return None if found is None else self._packer.provenance(*found[1:])
 
     def put_provenance(self, trace: Trace, provenance: Provenance) -> None:
         """Keep whose content it is from now on; the rest of what is known of it stays."""
-        table = intake_uses.PROVENANCE_OF[trace.kind]
-        self._db.execute(
-            f"UPDATE {table} SET position = ?, authors = ? WHERE key = ?",
-            (*self._columns(provenance), trace.key),
-        )
+        packed = self._packer
+        if trace.kind is TraceKind.ROW:
+            row = self.row(trace)
+            if row is not None:
+                self.put_row(trace, row._replace(provenance=provenance))
+        elif trace.kind is TraceKind.CONVERSATION:
+            chat = self._chat(trace)
+            if chat is not None:
+                lowered = chat._replace(provenance=provenance)
+                self._conversations.put({trace.key: packed.conversation_columns(lowered)})
+        else:
+            self._db.execute(
+                "UPDATE documents SET position = ?, authors = ? WHERE key = ?",
+                (*packed.columns(provenance), trace.key),
+            )
 
     def row(self, trace: Trace) -> KnownId | None:
         """Return what is known of a row."""
-        found = self._db.execute(f"{_SELECT_IDS}(?)", (trace.key,)).fetchone()
-        if found is None:
-            return None
-        _, state, ordinal, own, position, authors = found
-        place = None if ordinal is None else Ordinal(ordinal)
-        return KnownId(IdState(state), place, self._provenance(position, authors), Position(own))
+        found = self._ids.get(trace.key)
+        return None if found is None else self._packer.known_id(found)
 
     def put_row(self, trace: Trace, known: KnownId) -> None:
         """Keep what became of a row; replaces what was known of it."""
-        self._db.execute(
-            "INSERT OR REPLACE INTO ids VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                trace.key,
-                int(known.state),
-                known.ordinal,
-                known.own,
-                *self._columns(known.provenance),
-            ),
-        )
+        self._ids.put({trace.key: self._packer.id_columns(known)})
+
+    def _chat(self, trace: Trace) -> KnownConversation | None:
+        found = self._conversations.get(trace.key)
+        return None if found is None else self._packer.known_conversation(found)
 
     def drop(self, product: ProductId, before: Ordinal) -> None:
         """Delete the batches of the log that lie wholly below an ordinal."""
@@ -397,47 +399,10 @@ class _Transaction:
             key = self._chats[product, name] = self._keys.conversation(product, name)
         return key
 
-    def _select(self, query: str, keys: Mapping[bytes, str]) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of these keys; few statement texts, so that they stay prepared."""
-        wanted = sorted(keys)
-        for start in range(0, len(wanted), _AT_ONCE):
-            some = wanted[start : start + _AT_ONCE]
-            slots = 1 if len(some) == 1 else _AT_ONCE
-            holes = ",".join("?" * slots)
-            yield from self._db.execute(
-                f"{query}({holes})", (*some, *((None,) * (slots - len(some))))
-            )
-
-    def _columns(self, provenance: Provenance) -> tuple[int, bytes]:
-        authors = provenance.authors
-        packed = self._packed.get(authors)
-        if packed is None:
-            packed = self._packed[authors] = msgspec.msgpack.encode(
-                [(a.account, a.organization, a.product) for a in authors]
-            )
-        return provenance.position, packed
-
-    def _provenance(self, position: int, packed: bytes) -> Provenance:
-        authors = self._authors.get(packed)
-        if authors is None:
-            authors = self._authors[packed] = frozenset(
-                Author(
-                    SubjectNo(account),
-                    None if organization is None else SubjectNo(organization),
-                    ProductId(product),
-                )
-                for account, organization, product in _AUTHORS.decode(packed)
-            )
-        return Provenance(authors, Position(position))
-
 
 def _end(connection: apsw.Connection, product: ProductId) -> Ordinal:
     found = connection.execute("SELECT next FROM ends WHERE product = ?", (product,)).fetchone()
     return Ordinal(found[0] if found else 0)
-
-
-def _unpack_marks(packed: bytes) -> frozenset[int]:
-    return frozenset(struct.unpack(f"<{len(packed) // 8}Q", packed))
 
 
 def _unpacked(size: int, body: bytes) -> RowBatch:

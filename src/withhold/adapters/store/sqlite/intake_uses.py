@@ -23,13 +23,6 @@ CREATE TABLE IF NOT EXISTS uses (
 ) STRICT, WITHOUT ROWID;
 """
 
-PROVENANCE_OF = {
-    TraceKind.ROW: "ids",
-    TraceKind.DOCUMENT: "documents",
-    TraceKind.CONVERSATION: "conversations",
-}
-"""The table that keeps the provenance of each kind."""
-
 
 def put_uses(connection: apsw.Connection, uses: Iterable[Use]) -> None:
     """Keep uses; of one that is known already the higher position stays."""
