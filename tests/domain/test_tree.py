@@ -21,6 +21,7 @@ from withhold.domain.tree import (
     consistency_proof,
     inclusion_proof,
     leaf_hash,
+    leaf_hashes,
     root_at,
 )
 from withhold.errors import InputError, VerificationError
@@ -150,7 +151,7 @@ def test_roots_are_those_of_the_public_vectors() -> None:
 
 @pytest.mark.parametrize(("index", "size"), PATHS)
 def test_inclusion_proofs_are_those_of_the_public_vectors(index: int, size: int) -> None:
-    nodes = Frontier().grown([leaf_hash(entry) for entry in INPUTS[:size]])[1]
+    nodes = Frontier().grown(leaf_hashes(INPUTS[:size]))[1]
     proof = inclusion_proof(index, size, reader(nodes))
     assert [each.hex() for each in proof] == PATHS[index, size]
 
@@ -160,7 +161,7 @@ def test_inclusion_proofs_are_those_of_the_public_vectors(index: int, size: int)
 
 @given(st.lists(st.integers(0, 70), max_size=8))
 def test_a_tree_grown_in_any_batches_is_the_tree_of_its_entries(batches: list[int]) -> None:
-    leaves = [leaf_hash(entry) for entry in entries(sum(batches))]
+    leaves = leaf_hashes(entries(sum(batches)))
     frontier, found, start = Frontier(), {}, 0
     for batch in batches:
         frontier, nodes = frontier.grown(leaves[start : start + batch])
@@ -282,7 +283,7 @@ def test_a_consistency_proof_with_anything_altered_is_refused(
 
 
 def test_a_tree_that_lost_or_altered_an_entry_is_not_consistent() -> None:
-    whole = [leaf_hash(entry) for entry in entries(40)]
+    whole = leaf_hashes(entries(40))
     older = Frontier().grown(whole[:20])[0].head()
     for lie in (whole[:7] + whole[8:], [*whole[:7], leaf_hash(b"other"), *whole[8:]]):
         frontier, nodes = Frontier().grown(lie)
