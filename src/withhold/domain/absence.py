@@ -118,7 +118,7 @@ def parse_tag_proof(data: bytes) -> TagProof:
     """
     depth = int.from_bytes(data[1:3], "big")
     end = 3 + _mark_bytes(depth)
-    if len(data) < end or data[0] not in set(Kind) or depth > TAG_BITS:
+    if len(data) < end or data[0] not in set(Kind):
         raise VerificationError("absence proof: expected a kind, a depth and its levels")
     marks = int.from_bytes(data[3:end], "big")
     siblings = []

@@ -209,7 +209,7 @@ def check_inclusion(leaf: bytes, index: int, proof: Proof, head: TreeHead) -> No
     Raises:
         VerificationError: it does not follow; the message gives what was expected and what was found.
     """
-    _check_form(proof, head)
+    _check_form((leaf, head.root, *proof))
     # 1. the index is inside the tree
     _expect(0 <= index < head.size, f"an index from 0 to {head.size - 1}", index)
     # 2. fn walks from the leaf, sn from the last leaf, to the root; 3. r is the hash so far
@@ -235,7 +235,7 @@ def check_consistency(old: TreeHead, new: TreeHead, proof: Proof) -> None:
     Raises:
         VerificationError: it does not follow; the message gives what was expected and what was found.
     """
-    _check_form(proof, old, new)
+    _check_form((old.root, new.root, *proof))
     _expect(0 <= old.size <= new.size, f"an old size from 0 to {new.size}", old.size)
     if old.size in {0, new.size}:
         # nothing to prove: the empty tree begins every tree, and each tree begins itself
@@ -270,9 +270,9 @@ def check_consistency(old: TreeHead, new: TreeHead, proof: Proof) -> None:
     _expect_root("newer tree", new.root, sr)
 
 
-def _check_form(proof: Proof, *heads: TreeHead) -> None:
+def _check_form(hashes: Proof) -> None:
     """Check lengths, so that no two proofs mean the same bytes."""
-    for each in (*proof, *(head.root for head in heads)):
+    for each in hashes:
         if len(each) != HASH_BYTES:
             raise VerificationError(
                 f"proof: expected hashes of {HASH_BYTES} bytes, got {len(each)}"
