@@ -47,6 +47,7 @@ def _tagged(count: int) -> Figures:
     ascending = sorted_tags(tags)
     crown = crown_of(ascending)
     built = clock()
+    del keys, secrets
     figures = {
         "secrets_per_second": count / (derived - began),
         "tags_per_second": count / (hashed - derived),
