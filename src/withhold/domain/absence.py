@@ -38,7 +38,7 @@ TAG_BYTES = 32
 TAG_BITS = 256
 EMPTY = bytes(32)
 _TAG = b"withhold/tag/v1\0"
-_LEAF, _NODE = b"\x00", b"\x01"
+LEAF, NODE = b"\x00", b"\x01"  # what is hashed before a tag, and before two roots
 
 
 def tag_secret(subject_key: bytes) -> bytes:
@@ -53,12 +53,12 @@ def tag_of(secret: bytes, dataset: str) -> bytes:
 
 def leaf_root(tag: bytes) -> bytes:
     """Return the root over one tag alone."""
-    return sha256(_LEAF + tag).digest()
+    return sha256(LEAF + tag).digest()
 
 
 def node_root(left: bytes, right: bytes) -> bytes:
     """Return the root over two parts that together have more than one tag."""
-    return sha256(_NODE + left + right).digest()
+    return sha256(NODE + left + right).digest()
 
 
 class Kind(IntEnum):

@@ -16,17 +16,19 @@ import hmac
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import chain
 from typing import Protocol
 
 from withhold.domain.absence import (
     EMPTY,
+    LEAF,
+    NODE,
     TAG_BITS,
     TAG_BYTES,
     Kind,
     TagProof,
     climbed,
-    leaf_root,
     node_root,
 )
 from withhold.errors import VerificationError
@@ -62,8 +64,17 @@ class Crown:
 
 
 def sorted_tags(tags: Iterable[bytes]) -> bytes:
-    """Return tags end to end, ascending, as everything here takes them."""
-    return b"".join(sorted(tags))
+    """Return tags end to end, ascending, as everything here takes them.
+
+    They are parted by their first byte before, so that each sort stays in the processor's cache and
+    ten million take no more memory than their bytes twice.
+    """
+    parts = [bytearray() for _ in range(256)]
+    for tag in tags:
+        parts[tag[0]] += tag
+    return b"".join(
+        tag for part in parts for tag in sorted(_each(bytes(part), 0, len(part) // TAG_BYTES))
+    )
 
 
 def crown_of(tags: SortedTags, depth: int | None = None) -> Crown:
@@ -123,7 +134,7 @@ def _roots(tags: Iterable[bytes], depth: int) -> Iterator[tuple[int, int, bytes]
     waiting: list[tuple[int, bytes]] = []
     value, count = int.from_bytes(tag, "big"), 1
     before = -1  # how many bits the tag before shares
-    # conditions stand here in place of calls: this loop is what a build costs
+    # nothing is called here that need not be: this loop is what a build costs
     for after in chain(each, (b"",)):
         following = int.from_bytes(after, "big")
         if following > value:
@@ -133,14 +144,16 @@ def _roots(tags: Iterable[bytes], depth: int) -> Iterator[tuple[int, int, bytes]
         else:
             raise VerificationError("tags: expected them ascending, each once; build them again")
         deepest = before if before > shared else shared  # noqa: FURB136 (see above)
-        node, at = leaf_root(tag), deepest + 1
+        node, at = sha256(LEAF + tag).digest(), deepest + 1
         while waiting and waiting[-1][0] > shared:
             level, left = waiting.pop()
             if at > level + 1:
                 node = _lifted(node, value, at, level + 1)
-            node, at = node_root(left, node), level
+            node, at = sha256(NODE + left + node).digest(), level
         if shared >= depth:
-            waiting.append((shared, _lifted(node, value, at, shared + 1)))
+            if at > shared + 1:
+                node = _lifted(node, value, at, shared + 1)
+            waiting.append((shared, node))
             count += 1
         else:  # the last of its prefix; one that is alone stands as its leaf, wherever that is
             yield value >> TAG_BITS - depth, count, _lifted(node, value, at, depth)
