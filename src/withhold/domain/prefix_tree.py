@@ -73,7 +73,7 @@ def sorted_tags(tags: Iterable[bytes]) -> bytes:
     for tag in tags:
         parts[tag[0]] += tag
     return b"".join(
-        tag for part in parts for tag in sorted(_each(bytes(part), 0, len(part) // TAG_BYTES))
+        b"".join(sorted(_each(bytes(part), 0, len(part) // TAG_BYTES))) for part in parts
     )
 
 
