@@ -26,6 +26,8 @@ from withhold.adapters.store.sqlite.files import SqliteFiles
 from withhold.adapters.store.sqlite.intake import SqliteIntake
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.adapters.store.sqlite.ledger import SqliteLedger
+from withhold.adapters.store.sqlite.log import SqliteLog
+from withhold.adapters.store.sqlite.log_keys import LogKeys
 from withhold.adapters.store.sqlite.readers import SqliteReaders
 from withhold.errors import StorageError
 from withhold.ports import Ports
@@ -70,6 +72,7 @@ def _compose(home: Path, stack: ExitStack) -> Ports:
     return Ports(
         clock=SystemClock(),
         ledger=ledger,
+        log=SqliteLog(control, LogKeys(keys)),
         files=SqliteFiles(control),
         datasets=SqliteDatasets(control, ledger),
         readers=SqliteReaders(control),

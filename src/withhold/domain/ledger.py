@@ -55,6 +55,7 @@ class EventKind(Enum):
     OPTED_IN = "opted_in"  # a holder turned training on
     ROWS_DELETED = "rows_deleted"  # rows of an account were deleted
     DATASET_COMMITTED = "dataset_committed"  # public; a dataset version exists from here on
+    LOG_KEY_REPLACED = "log_key_replaced"  # public; from here on another key signs the log
 
 
 @dataclass(frozen=True, slots=True)

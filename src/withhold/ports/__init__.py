@@ -37,6 +37,7 @@ from withhold.ports.ledger import (
     Remembered,
     Transaction,
 )
+from withhold.ports.log import Log
 from withhold.ports.reading import Chunk, OpenFile
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "LakeFile",
     "LakeRow",
     "Ledger",
+    "Log",
     "OpenFile",
     "Outcome",
     "Piece",
@@ -83,6 +85,7 @@ class Ports:
 
     clock: Clock
     ledger: Ledger
+    log: Log
     files: Files
     datasets: Datasets
     readers: Readers

@@ -43,6 +43,14 @@ CREATE TABLE deleted_rows(
 CREATE INDEX deleted_rows_by_ordinal ON deleted_rows(product, ordinal);
 """
 
+# The tree over the entries: full tiles of 256 hashes, and the entries that replaced the log's key.
+LOG = """
+CREATE TABLE tiles(
+  level INTEGER NOT NULL, number INTEGER NOT NULL, hashes BLOB NOT NULL,
+  PRIMARY KEY(level, number)) STRICT;
+CREATE TABLE log_keys(position INTEGER PRIMARY KEY, key TEXT NOT NULL) STRICT;
+"""
+
 CREDENTIALS = """
 CREATE TABLE credentials(
   hash BLOB PRIMARY KEY, name TEXT NOT NULL, scopes TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -75,7 +83,7 @@ CREATE TABLE exports(
   recorded_at INTEGER NOT NULL) STRICT;
 """
 
-TABLES: tuple[str, ...] = (LEDGER, CREDENTIALS, LAKE)
+TABLES: tuple[str, ...] = (LEDGER, LOG, CREDENTIALS, LAKE)
 
 
 def prepare(connection: apsw.Connection) -> None:

@@ -38,6 +38,7 @@ from withhold.domain.ledger import (
     PUBLIC,
     SEALED,
     Event,
+    EventKind,
     Json,
     chained,
     entry_bytes,
@@ -197,6 +198,10 @@ class SqliteTransaction:
             (position, kind, entry, chain, subject, previous, body, effects),
         )
         self._keep_derived(event, position)
+        if event.kind is EventKind.LOG_KEY_REPLACED:
+            self._connection.execute(
+                "INSERT INTO log_keys VALUES (?, ?)", (position, event.body["key"])
+            )
         self.head, self._chain = position, chain
         return position
 
