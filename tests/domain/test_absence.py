@@ -305,6 +305,14 @@ def test_no_tree_however_built_proves_that_a_tag_is_in_it_and_that_it_is_not(
         assert len(verdicts) < 2
 
 
+def test_a_tag_in_a_place_that_is_not_its_own_proves_nothing() -> None:
+    low, high = b"\0" * 32, b"\xff" * 32
+    swapped = Node(Leaf(high), Leaf(low))
+    lie = TagProof(Kind.ABSENT_OTHER, (hashed(Leaf(low)),), high)  # climbs to the root all the same
+    with pytest.raises(VerificationError, match="shares 1 bits, got 0"):
+        check_absent(b"\1" * 32, lie, hashed(swapped))
+
+
 def test_a_node_is_not_taken_for_a_tag() -> None:
     """Otherwise the root of any tree would be the only tag of another one, and all were absent."""
     tags = [b"\0" * 32, b"\xff" * 32]

@@ -22,7 +22,7 @@ from withhold.domain.checkpoints import (
     signature,
     signed,
 )
-from withhold.domain.notes import NoteKey, SignatureType, SignedNote, encoded
+from withhold.domain.notes import NoteKey, Signature, SignatureType, SignedNote, encoded
 from withhold.domain.tree import EMPTY_ROOT, TreeHead
 from withhold.errors import InputError, VerificationError
 
@@ -176,6 +176,22 @@ def test_a_witness_that_gives_no_time_has_not_said_that_it_saw_it() -> None:
     both = replace(signed_note, signatures=(*signed_note.signatures, timeless))
     with pytest.raises(VerificationError, match="at least 2 witnesses, got 1"):
         opened(bytes(both), ALL, verifies)
+
+
+def test_a_time_beyond_all_times_is_refused() -> None:
+    late = signature(FIRST, CHECKPOINT, MAX_SIZE + 1)
+    good = signed(CHECKPOINT, [LOG], NOW)
+    both = replace(good, signatures=(*good.signatures, late))
+    with pytest.raises(VerificationError, match="that holds"):
+        opened(bytes(both), ALL, verifies)
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 9, 63, 65, 71, 73])
+def test_a_line_of_another_length_is_refused(length: int) -> None:
+    for known in (LOG, QUANTUM, FIRST, SECOND):
+        line = Signature(known.key.name, known.key.id, bytes(length))
+        with pytest.raises(VerificationError, match="that holds"):
+            opened(bytes(SignedNote(CHECKPOINT.text, (line,))), ALL, verifies)
 
 
 def test_a_line_of_a_known_key_that_does_not_hold_refuses_the_whole() -> None:

@@ -153,6 +153,12 @@ def test_what_is_not_a_verifier_key_is_refused(text: str) -> None:
         parse_key(text)
 
 
+@pytest.mark.parametrize("length", [0, 31, 33, 1312])
+def test_a_key_of_another_length_is_refused(length: int) -> None:
+    with pytest.raises(InputError, match=f"expected 32 bytes, got {length}"):
+        NoteKey("example.com/log", SignatureType.ED25519, bytes(length))
+
+
 @given(st.binary(max_size=40))
 def test_base64_has_one_form(data: bytes) -> None:
     assert decoded(encoded(data)) == data

@@ -13,7 +13,13 @@ from withhold.domain.checkpoints import Checkpoint, LogKey, Trust, signed
 from withhold.domain.ledger import PUBLIC, entry_bytes, public_commitment
 from withhold.domain.names import Position
 from withhold.domain.notes import SignatureType, encoded
-from withhold.domain.proofs import MAX_EXTRA_BYTES, LogProof, check_proof, parse_proof
+from withhold.domain.proofs import (
+    MAX_EXTRA_BYTES,
+    MAX_PROOF_BYTES,
+    LogProof,
+    check_proof,
+    parse_proof,
+)
 from withhold.domain.tree import Frontier, inclusion_proof, leaf_hash
 from withhold.errors import VerificationError
 
@@ -102,6 +108,11 @@ TEXT = bytes(proof(3)).decode()
 def test_what_is_not_a_proof_is_refused(text: str) -> None:
     with pytest.raises(VerificationError):
         parse_proof(text.encode())
+
+
+def test_a_proof_over_the_cap_is_not_even_parsed() -> None:
+    with pytest.raises(VerificationError, match="proof: expected at most"):
+        parse_proof(bytes(MAX_PROOF_BYTES + 1))
 
 
 def test_bytes_that_are_no_text_are_refused() -> None:

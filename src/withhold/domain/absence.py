@@ -118,7 +118,7 @@ def parse_tag_proof(data: bytes) -> TagProof:
     """
     depth = int.from_bytes(data[1:3], "big")
     end = 3 + _mark_bytes(depth)
-    if len(data) < end or data[0] not in set(Kind) or depth > TAG_BITS:
+    if len(data) < end or data[0] not in set(Kind):
         raise VerificationError("absence proof: expected a kind, a depth and its levels")
     marks = int.from_bytes(data[3:end], "big")
     siblings = []
@@ -176,8 +176,8 @@ def _check(tag: bytes, proof: TagProof, root: bytes) -> None:
 def _check_form(proof: TagProof) -> None:
     """Check all that holds of a proof by itself."""
     others = () if proof.other is None else (proof.other,)
-    for each in (*proof.siblings, *others):
-        _expect(len(each) == TAG_BYTES, f"{TAG_BYTES} bytes", str(len(each)))
+    lengths = {len(each) for each in (*proof.siblings, *others)}
+    _expect(lengths <= {TAG_BYTES}, f"{TAG_BYTES} bytes each", str(sorted(lengths)))
     _expect((proof.other is not None) == (proof.kind is Kind.ABSENT_OTHER), "one kind", "two")
     depth = len(proof.siblings)
     _expect(depth <= TAG_BITS, f"at most {TAG_BITS} levels", str(depth))

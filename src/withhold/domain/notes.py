@@ -17,7 +17,6 @@ Not here: which message a signature is over, and whether it holds (`checkpoints`
 
 from __future__ import annotations
 
-import base64
 import binascii
 import re
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ MAX_SIGNATURES = 32
 _ID_BYTES = 4
 _DASH = "\N{EM DASH} "
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_NOT_IN_NAMES = re.compile(r"[\s+\x00-\x1f]")  # spaces of any script
 
 
 class SignatureType(IntEnum):
@@ -205,14 +205,12 @@ def _signature(line: str) -> Signature:
 
 def is_name(name: str) -> bool:
     """Return whether a key may be named so."""
-    return bool(name) and not any(
-        each.isspace() or each == "+" or _CONTROL.match(each) for each in name
-    )
+    return bool(name) and not _NOT_IN_NAMES.search(name)
 
 
 def encoded(data: bytes) -> str:
     """Return bytes in base64."""
-    return base64.b64encode(data).decode()
+    return binascii.b2a_base64(data, newline=False).decode()
 
 
 def decoded(text: str) -> bytes:
@@ -222,8 +220,8 @@ def decoded(text: str) -> bytes:
         VerificationError: it is not base64, or not the one form of it.
     """
     try:
-        data = base64.b64decode(text.encode("ascii"), validate=True)
-    except (UnicodeEncodeError, binascii.Error):
+        data = binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:  # not base64, or not even ASCII
         data = b""
     if encoded(data) != text:
         raise VerificationError("expected base64 in its one form, with padding")

@@ -122,17 +122,14 @@ def _roots(tags: Iterable[bytes], depth: int) -> Iterator[tuple[int, int, bytes]
         return
     waiting: list[tuple[int, bytes]] = []
     value, count = int.from_bytes(tag, "big"), 1
-    before = none = (
-        depth - 1
-    )  # bits shared with the tag before; ``none`` with one of another prefix
-    for after in chain(
-        each, (b"",)
-    ):  # conditions in place of calls: this loop is what a build costs
+    before = -1  # how many bits the tag before shares
+    # conditions stand here in place of calls: this loop is what a build costs
+    for after in chain(each, (b"",)):
         following = int.from_bytes(after, "big")
         if following > value:
             shared = TAG_BITS - (value ^ following).bit_length()
         elif not after:
-            shared = none
+            shared = -1
         else:
             raise VerificationError("tags: expected them ascending, each once; build them again")
         deepest = before if before > shared else shared  # noqa: FURB136 (see above)
@@ -147,7 +144,7 @@ def _roots(tags: Iterable[bytes], depth: int) -> Iterator[tuple[int, int, bytes]
             count += 1
         else:  # the last of its prefix; one that is alone stands as its leaf, wherever that is
             yield value >> TAG_BITS - depth, count, _lifted(node, value, at, depth)
-            count, shared = 1, none
+            count = 1
         tag, value, before = after, following, shared
 
 

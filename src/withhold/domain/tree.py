@@ -19,7 +19,7 @@ Not here: where nodes are stored (`tiles`), who signs a root (`checkpoints`).
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -39,6 +39,11 @@ Proof = tuple[bytes, ...]
 def leaf_hash(entry: bytes) -> bytes:
     """Return the hash of a leaf with this entry in it."""
     return sha256(_LEAF + entry).digest()
+
+
+def leaf_hashes(entries: Iterable[bytes]) -> list[bytes]:
+    """Return the hash of a leaf for each entry."""
+    return [sha256(_LEAF + entry).digest() for entry in entries]
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
@@ -204,14 +209,14 @@ def check_inclusion(leaf: bytes, index: int, proof: Proof, head: TreeHead) -> No
     Raises:
         VerificationError: it does not follow; the message gives what was expected and what was found.
     """
-    _check_form(proof, head)
+    _check_form((leaf, head.root, *proof))
     # 1. the index is inside the tree
     _expect(0 <= index < head.size, f"an index from 0 to {head.size - 1}", index)
     # 2. fn walks from the leaf, sn from the last leaf, to the root; 3. r is the hash so far
     fn, sn, r = index, head.size - 1, leaf
     for number, p in enumerate(proof):
-        # 4a. the root was reached before the proof ended
-        _expect(sn != 0, f"{number} hashes in the inclusion proof", len(proof))
+        if sn == 0:  # 4a. the root was reached before the proof ended
+            raise _too_long(number, proof)
         if fn & 1 or fn == sn:  # 4b. a right child, or the last of its level: p is to the left
             r = node_hash(p, r)
             while not fn & 1 and fn:  # levels at which the last node has no neighbour
@@ -230,7 +235,7 @@ def check_consistency(old: TreeHead, new: TreeHead, proof: Proof) -> None:
     Raises:
         VerificationError: it does not follow; the message gives what was expected and what was found.
     """
-    _check_form(proof, old, new)
+    _check_form((old.root, new.root, *proof))
     _expect(0 <= old.size <= new.size, f"an old size from 0 to {new.size}", old.size)
     if old.size in {0, new.size}:
         # nothing to prove: the empty tree begins every tree, and each tree begins itself
@@ -249,8 +254,9 @@ def check_consistency(old: TreeHead, new: TreeHead, proof: Proof) -> None:
         fn, sn = fn >> 1, sn >> 1
     # 5. fr becomes the old root, sr the new one
     fr = sr = path[0]
-    for c in path[1:]:
-        _expect(sn != 0, "a shorter consistency proof", len(proof))  # 6a.
+    for number, c in enumerate(path[1:]):
+        if sn == 0:  # 6a. both roots were reached before the proof ended
+            raise _too_long(number + len(proof) - len(path) + 1, proof)
         if fn & 1 or fn == sn:  # 6b. c is to the left, and in both trees
             fr, sr = node_hash(c, fr), node_hash(c, sr)
             while not fn & 1 and fn:
@@ -264,10 +270,17 @@ def check_consistency(old: TreeHead, new: TreeHead, proof: Proof) -> None:
     _expect_root("newer tree", new.root, sr)
 
 
-def _check_form(proof: Proof, *heads: TreeHead) -> None:
+def _check_form(hashes: Proof) -> None:
     """Check lengths, so that no two proofs mean the same bytes."""
-    for each in (*proof, *(head.root for head in heads)):
-        _expect(len(each) == HASH_BYTES, f"hashes of {HASH_BYTES} bytes", len(each))
+    for each in hashes:
+        if len(each) != HASH_BYTES:
+            raise VerificationError(
+                f"proof: expected hashes of {HASH_BYTES} bytes, got {len(each)}"
+            )
+
+
+def _too_long(needed: int, proof: Proof) -> VerificationError:
+    return VerificationError(f"proof: expected {needed} hashes, got {len(proof)}")
 
 
 def _expect(holds: bool, expected: str, got: int) -> None:
