@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 
 from withhold.adapters.signing import SeedSigner
 from withhold.domain.checkpoints import Checkpoint, LogKey, signed
@@ -70,6 +71,14 @@ class MemoryLog:
         path = inclusion_proof(position - 1, size, lambda level, index: rows[level][index])
         return LogProof(position - 1, path, self.checkpoint())
 
+    def proofs(self, positions: Sequence[Position]) -> tuple[LogProof, ...]:
+        return tuple(map(self.proof, positions))
+
+    def root(self, size: int) -> bytes:
+        if not 0 <= size <= self._ledger.head():
+            raise InputError("tree: no such size")
+        return Frontier().grown(self._rows(size)[0])[0].head().root
+
     def consistency(self, old: int, new: int) -> Proof:
         if new > self._ledger.head():
             raise InputError("proof: no such size")
@@ -91,5 +100,5 @@ class MemoryLog:
         self._signers[str(signer.key)] = signer
         return str(signer.key)
 
-    def verify(self) -> Position:
-        return self._ledger.verify()
+    def verify(self, seen: Callable[[Position], None] | None = None) -> Position:
+        return self._ledger.verify(seen)

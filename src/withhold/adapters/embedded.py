@@ -4,8 +4,9 @@
     capture.db   the log of captured rows, and what is known of ids, documents and conversations
     control.db   ledger, directory, lake files, consent vectors, datasets
     lake/        Parquet files and their side indexes
+    tags/        sorted tags of dataset versions, made with the first of them
 
-They are made in this order, so that a folder with a control database has all of them. One that lost a
+All but the last are made in this order, so that a folder with a control database has them. One that lost a
 part is refused: made anew it would number rows or mint tokens as if nothing had ever happened.
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 from withhold.adapters.clock import SystemClock
 from withhold.adapters.engines.local.engine import LocalEngine
 from withhold.adapters.lake.parquet import ParquetLake
+from withhold.adapters.lake.tags import TagFiles
 from withhold.adapters.store.sqlite.control import Control
 from withhold.adapters.store.sqlite.credentials import SqliteCredentials
 from withhold.adapters.store.sqlite.datasets import SqliteDatasets
@@ -33,6 +35,7 @@ from withhold.errors import StorageError
 from withhold.ports import Ports
 
 KEYS, CAPTURE, CONTROL, LAKE = "keys.db", "capture.db", "control.db", "lake"
+TAGS = "tags"
 THREADS = 2
 
 
@@ -69,17 +72,19 @@ def _compose(home: Path, stack: ExitStack) -> Ports:
     control = Control(home / CONTROL)
     stack.callback(control.close)
     ledger = SqliteLedger(control, keys)
+    log = SqliteLog(control, LogKeys(keys))
     return Ports(
         clock=SystemClock(),
         ledger=ledger,
-        log=SqliteLog(control, LogKeys(keys)),
+        log=log,
         files=SqliteFiles(control),
-        datasets=SqliteDatasets(control, ledger),
+        datasets=SqliteDatasets(control, ledger, log),
         readers=SqliteReaders(control),
         credentials=SqliteCredentials(control),
         intake=intake,
         lake=ParquetLake(home / LAKE),
         engine=LocalEngine(THREADS),
+        tags=TagFiles(home / TAGS, keys.many),
     )
 
 

@@ -39,6 +39,7 @@ from withhold.ports.ledger import (
 )
 from withhold.ports.log import Log
 from withhold.ports.reading import Chunk, OpenFile
+from withhold.ports.tags import Tags
 
 __all__ = [
     "Applied",
@@ -71,6 +72,7 @@ __all__ = [
     "Remembered",
     "RowBatch",
     "Shard",
+    "Tags",
     "Trace",
     "TraceKind",
     "Transaction",
@@ -93,3 +95,4 @@ class Ports:
     intake: Intake
     lake: Lake
     engine: Engine
+    tags: Tags

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from withhold.domain.checkpoints import LogKey
@@ -44,6 +45,22 @@ class Log(Protocol):
         """
         ...
 
+    def proofs(self, positions: Sequence[Position]) -> tuple[LogProof, ...]:
+        """Return the proofs of several entries in one tree, under one checkpoint.
+
+        Raises:
+            InputError: there is no entry at one of the positions.
+        """
+        ...
+
+    def root(self, size: int) -> bytes:
+        """Return the root of the tree as it was at a size. In a change it sees the change's own entries.
+
+        Raises:
+            InputError: the tree was never of that size.
+        """
+        ...
+
     def consistency(self, old: int, new: int) -> Proof:
         """Return the proof that the tree of size ``new`` begins with that of size ``old``.
 
@@ -66,8 +83,11 @@ class Log(Protocol):
         """
         ...
 
-    def verify(self) -> Position:
+    def verify(self, seen: Callable[[Position], None] | None = None) -> Position:
         """Recompute the tree from the entries, compare everything stored of it; return its size.
+
+        Args:
+            seen: told now and then which position was reached.
 
         Raises:
             VerificationError: names the first tile or head that does not follow.

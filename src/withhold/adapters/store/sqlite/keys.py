@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import secrets
 import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import apsw
@@ -100,6 +101,25 @@ class SubjectKeys:
             if key is not None:
                 self._keep(subject, key)
         return key
+
+    def many(self, subjects: Iterable[int]) -> Iterator[bytes | None]:
+        """Yield the key of each subject, None for one whose key is gone; nothing of them is kept.
+
+        Args:
+            subjects: numbers, ascending.
+        """
+        page, keys = -1, dict[int, bytes]()
+        for subject in subjects:
+            if subject // BLOCK != page:
+                page = subject // BLOCK
+                with self._lock:
+                    keys = dict(
+                        self._connection.execute(
+                            "SELECT subject, key FROM keys WHERE subject >= ? AND subject < ?",
+                            (page * BLOCK, (page + 1) * BLOCK),
+                        )
+                    )
+            yield keys.get(subject)
 
     def ensure(self, subject: SubjectNo) -> bytes:
         """Return the key of a new subject, on disk before this returns.

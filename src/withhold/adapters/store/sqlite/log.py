@@ -13,7 +13,7 @@ Not here: the arithmetic (`domain.tree`, `domain.tiles`), seeds (`log_keys`), ot
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import apsw
@@ -38,7 +38,14 @@ from withhold.domain.tiles import (
     check_tiles,
     rebuilt,
 )
-from withhold.domain.tree import HASH_BYTES, Proof, consistency_proof, inclusion_proof, leaf_hash
+from withhold.domain.tree import (
+    HASH_BYTES,
+    Proof,
+    consistency_proof,
+    inclusion_proof,
+    leaf_hash,
+    root_at,
+)
 from withhold.errors import InputError, VerificationError
 
 FAR = 4 * WIDTH  # entries; from further behind the edge is rebuilt from tiles
@@ -112,11 +119,30 @@ class SqliteLog:
         return self._current().note
 
     def proof(self, position: Position) -> LogProof:
+        return self.proofs((position,))[0]
+
+    def proofs(self, positions: Sequence[Position]) -> tuple[LogProof, ...]:
         edge, note = self._current()
-        if not 0 < position <= edge.size:
-            raise InputError(f"proof: no entry {position}; the ledger has {edge.size}")
-        path = inclusion_proof(position - 1, edge.size, TileHashes(self._read).at(edge))
-        return LogProof(position - 1, path, note)
+        hash_at = TileHashes(self._read).at(edge)
+        for position in positions:
+            if not 0 < position <= edge.size:
+                raise InputError(f"proof: no entry {position}; the ledger has {edge.size}")
+        return tuple(
+            LogProof(position - 1, inclusion_proof(position - 1, edge.size, hash_at), note)
+            for position in positions
+        )
+
+    def root(self, size: int) -> bytes:
+        with self._control.read() as connection:
+            head = head_of(connection)
+            if not 0 <= size <= head:
+                raise InputError(f"tree: expected a size up to {head}, got {size}")
+            known = self._head.edge if self._head is not None else RightEdge()
+            if known.size < size:
+                known, _ = _caught_up(connection, known, size)
+            if known.size == size:
+                return known.head().root
+            return root_at(size, TileHashes(_reader(connection)).at(known))
 
     def consistency(self, old: int, new: int) -> Proof:
         edge = self._current().edge
@@ -153,12 +179,18 @@ class SqliteLog:
     def new_key(self) -> str:
         return self._keys.new()
 
-    def verify(self) -> Position:
+    def verify(self, seen: Callable[[Position], None] | None = None) -> Position:
         with self._control.read() as connection:
             size = head_of(connection)
             edge = _edge_at(connection, size)
-            leaves = (_leaves(connection, at, at + FAR) for at in range(0, size, FAR))
-            check_tiles(edge, leaves, _reader(connection))
+
+            def leaves() -> Iterator[list[bytes]]:
+                for at in range(0, size, FAR):
+                    if seen is not None:
+                        seen(Position(at))
+                    yield _leaves(connection, at, min(at + FAR, size))
+
+            check_tiles(edge, leaves(), _reader(connection))
         return Position(size)
 
     def _current(self) -> _Head:
@@ -182,19 +214,20 @@ def _caught_up(
     """Return the edge at a size, and the tiles that became full on the way, if it was near."""
     if size - edge.size > FAR and edge.size < (size & ~(WIDTH - 1)):
         stored = connection.execute("SELECT max(number) FROM tiles WHERE level = 0").get
-        edge = _edge_at(connection, 0 if stored is None else (stored + 1) * WIDTH)
+        full = 0 if stored is None else (stored + 1) * WIDTH
+        edge = _edge_at(connection, min(full, size & ~(WIDTH - 1)))
     if edge.size > size:
         raise VerificationError(
             f"tree: the ledger has {size} entries and {edge.size} were signed; it was cut off"
         )
-    full: list[FullTile] = []
+    tiles: list[FullTile] = []
     while edge.size < size:
         until = min(size, edge.size + FAR)
         edge, more = edge.grown(_leaves(connection, edge.size, until))
-        full += more
+        tiles += more
         if edge.size != until:
             raise VerificationError(f"tree: entry {edge.size + 1} is missing")
-    return edge, full
+    return edge, tiles
 
 
 def _edge_at(connection: apsw.Connection, size: int) -> RightEdge:

@@ -14,7 +14,7 @@ import apsw
 
 from withhold.errors import StorageError
 
-VERSION = 2
+VERSION = 3
 APPLICATION_ID = 0x57483031  # "WH01": another program's database is never taken for ours
 
 # The ledger and what is derived from it. `entries` is the truth; `previous` is the position of the
@@ -76,6 +76,8 @@ CREATE TABLE datasets(
   position INTEGER PRIMARY KEY, name TEXT NOT NULL, version INTEGER NOT NULL, manifest TEXT NOT NULL,
   committed_at INTEGER NOT NULL) STRICT;
 CREATE UNIQUE INDEX datasets_by_name ON datasets(name, version);
+CREATE TABLE taggings(
+  dataset INTEGER PRIMARY KEY, position INTEGER NOT NULL UNIQUE, root BLOB NOT NULL) STRICT;
 CREATE TABLE readers(
   id TEXT PRIMARY KEY, dataset TEXT NOT NULL, ends_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE exports(
