@@ -14,7 +14,7 @@ from withhold.web.upkeep import Upkeep
 
 def test_an_upkeep_that_is_woken_while_it_is_told_to_end_ends(tmp_path: Path) -> None:
     async def begin_and_end(ports: Ports) -> None:
-        upkeep = Upkeep(ports, lambda _product: None)
+        upkeep = Upkeep(ports, lambda _product: None, lambda: None)
         async with upkeep.lifespan(Litestar([])):
             await asyncio.sleep(0)  # it waits now
             upkeep.wake()  # and is woken and told to end in one turn of the loop

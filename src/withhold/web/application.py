@@ -19,7 +19,7 @@ from withhold.web.api import datasets, directory, interactions, preferences, rec
 from withhold.web.appends import Appends
 from withhold.web.auth import ports_of
 from withhold.web.routes import Lanes, answer, off_loop
-from withhold.web.upkeep import Upkeep, seal_in_child
+from withhold.web.upkeep import Upkeep, seal_in_child, tag_in_child
 
 API: tuple[HTTPRouteHandler, ...] = (
     directory.put_organization,
@@ -40,6 +40,7 @@ API: tuple[HTTPRouteHandler, ...] = (
     datasets.get_datasets,
     datasets.get_dataset,
     datasets.post_version,
+    datasets.get_proof,
     receipts.get_receipt,
 )
 
@@ -64,7 +65,7 @@ def make_application(ports: Ports, home: Path) -> Litestar:
         ports: opened, and kept open by the caller as long as the application runs.
         home: the folder with all data, shown on the start page.
     """
-    upkeep = Upkeep(ports, partial(seal_in_child, home))
+    upkeep = Upkeep(ports, partial(seal_in_child, home), partial(tag_in_child, home))
     state = State(
         {
             "ports": ports,
