@@ -109,9 +109,7 @@ def test_after_a_key_is_erased_the_tags_that_are_kept_still_prove_and_can_be_che
     root = opened.tags.keep(numbers(*range(1, 400)), DATASET)
     opened.erase(7)
     assert opened.tags.secret(SubjectNo(7)) is None
-    check_present(
-        tag(opened.tags, 8), opened.tags.prove(root, tag(opened.tags, 8)), root
-    )
+    check_present(tag(opened.tags, 8), opened.tags.prove(root, tag(opened.tags, 8)), root)
     opened.tags.check(root, numbers(*range(1, 400)), DATASET)
     for wrong in (numbers(*range(1, 399)), numbers(*range(1, 401)), numbers(*range(2, 400))[6:]):
         with pytest.raises(VerificationError):

@@ -19,7 +19,7 @@ proof of absence shows, is checked here).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -233,9 +233,17 @@ def _check_decision(ports: Ports, dataset: Dataset) -> Iterator[Fault]:
             f"ledger at its position {dataset.position}",
             dataset.position,
         )
+    elif found.withheld != _readable(dataset.manifest.withheld):
+        what = f"{dataset.ref}: its rows were withheld for other reasons than it says"
+        yield Fault(what, dataset.position)
     standing = ports.datasets.tagging(dataset)
     if standing is not None:
         yield from _checked(
             lambda: ports.tags.check(standing.root, found.accounts, dataset.tagged_as),
             standing.position,
         )
+
+
+def _readable(stated: Mapping[Reason, int]) -> dict[Reason, int]:
+    """Return what was withheld in files that could be read, which are those of the manifest."""
+    return {reason: rows for reason, rows in stated.items() if reason is not Reason.UNREADABLE}

@@ -20,8 +20,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from withhold.domain.admission import Reason
 from withhold.domain.datasets import Dataset, ManifestFile, Tagging
-from withhold.domain.vectors import RowSet, withheld
+from withhold.domain.vectors import Bits, RowSet, counts, withheld
 from withhold.errors import StateUnknown, VerificationError
 from withhold.ports import LakeFile, Ports
 from withhold.services import sealing
@@ -37,10 +38,12 @@ class Yielded:
 
     Attributes:
         rows: how many.
+        withheld: rows of its files that it did not yield, per reason, each row counted once.
         accounts: subject numbers of everybody with content in them, ascending, each once.
     """
 
     rows: int
+    withheld: dict[Reason, int]
     accounts: NDArray[np.uint32]
 
 
@@ -108,16 +111,19 @@ def yielded(ports: Ports, dataset: Dataset) -> Yielded:
     """
     table = ports.ledger.standings_at(dataset.position)
 
-    def task(file: LakeFile) -> tuple[int, RowSet]:
+    def task(file: LakeFile) -> tuple[Bits, RowSet]:
         decided = ports.lake.decide(file, table)
-        out = withheld(sealing.with_deleted(ports, file, decided, table.position))
-        return file.rows - (0 if out is None else len(out)), ports.lake.parties(file, out)
+        bits = sealing.with_deleted(ports, file, decided, table.position)
+        return bits, ports.lake.parties(file, withheld(bits))
 
-    rows, parties = 0, ports.lake.row_set(())
-    for admitted, of_file in ports.engine.map(task, _files(ports, dataset)):
-        rows += admitted
+    files = _files(ports, dataset)
+    out, parties = dict[Reason, int](), ports.lake.row_set(())
+    for bits, of_file in ports.engine.map(task, files):
+        for reason, rows in counts(bits).items():
+            out[reason] = out.get(reason, 0) + rows
         parties |= of_file
-    return Yielded(rows, ports.ledger.accounts_of(parties))
+    admitted = sum(file.rows for file in files) - sum(out.values())
+    return Yielded(admitted, out, ports.ledger.accounts_of(parties))
 
 
 def _files(ports: Ports, dataset: Dataset) -> list[LakeFile]:

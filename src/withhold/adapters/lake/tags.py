@@ -10,9 +10,10 @@ reads what it needs of the crown and some dozens of tags, and is checked against
 gets it: so a damaged file yields no wrong proof, and a proof costs no look at the rest of the file.
 
 Tags are chance, so they fall evenly into 256 parts by their first byte; what does not fit in memory is
-spilled, and each part is sorted by itself. Memory stays at some `MOST_BYTES` and a part, however many there are.
+spilled, and each part is sorted by itself. Memory stays at some `MOST_BYTES` and a
+part, however many there are.
 
-Source: design section 6. Not here: whose tags a version has (`services.tagging`), subject keys (`keys`).
+Source: design section 6. Not here: whose tags a version has (`services.tagging`), keys of subjects.
 """
 
 from __future__ import annotations
