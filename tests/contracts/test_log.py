@@ -33,6 +33,7 @@ from withhold.services.directory import AccountRequest
 
 @contextmanager
 def home(folder: Path) -> Iterator[Ports]:
+    folder.mkdir(exist_ok=True)
     control, keys = Control(folder / "control.db"), SubjectKeys(folder / "keys.db")
     ledger = SqliteLedger(control, keys)
     yield replace(ports_over(ledger), log=SqliteLog(control, LogKeys(keys)))
@@ -276,3 +277,50 @@ def test_the_body_of_a_replacement_names_the_key(ports: Ports) -> None:
     record = ports.ledger.record(logs.replace_key(ports))
     assert record is not None
     assert json.loads(record.event)["key"] == str(ports.log.keys()[-1].key)
+
+
+def test_the_root_at_every_size_is_that_of_the_entries_up_to_there(ports: Ports) -> None:
+    fill(ports, 2 * WIDTH + 3)
+    leaves = [leaf_hash(entry_at(ports, p)) for p in range(1, 2 * WIDTH + 4)]
+    for size in (0, 1, 2, 255, 256, 257, 300, 511, 512, 515):
+        assert ports.log.root(size) == RightEdge().grown(leaves[:size])[0].head().root
+    for wrong in (-1, 2 * WIDTH + 4):
+        with pytest.raises(InputError):
+            ports.log.root(wrong)
+
+
+def test_proofs_of_several_entries_are_in_one_tree(ports: Ports) -> None:
+    fill(ports, 9)
+    proofs = ports.log.proofs([Position(9), Position(1)])
+    assert [proof.index for proof in proofs] == [8, 0]
+    assert len({proof.checkpoint for proof in proofs}) == 1
+    with pytest.raises(InputError):
+        ports.log.proofs([Position(1), Position(10)])
+
+
+def test_a_change_sees_the_root_over_its_own_entries(tmp_path: Path) -> None:
+    """A build under the lock is decided at a position that is not committed yet."""
+    for far in (5, FAR + 600):
+        with home(tmp_path / str(far)) as ports:
+            fill(ports, 3)
+            seen: list[bytes] = []
+
+            def change(_: object, far: int = far, seen: list[bytes] = seen) -> None:
+                names = [AccountRequest(AccountId(f"b{n}")) for n in range(far)]
+                directory.put_accounts(ports, names)  # joins the transaction
+                seen += [ports.log.root(size) for size in (2, 3, 4, 3 + far)]
+
+            ports.ledger.append(change)
+            assert seen == [ports.log.root(size) for size in (2, 3, 4, 3 + far)]
+
+
+def test_a_log_that_signed_nothing_yet_knows_earlier_roots(tmp_path: Path) -> None:
+    with home(tmp_path) as first:
+        fill(first, FAR + 600)
+        expected = [first.log.root(size) for size in (3, 700, FAR + 600)]
+    with home(tmp_path) as again:
+        found: list[bytes] = []
+        again.ledger.append(
+            lambda _: found.extend(again.log.root(size) for size in (3, 700, FAR + 600))
+        )
+        assert found == expected

@@ -181,11 +181,19 @@ def _fields(report: auditing.AuditReport) -> dict[str, object]:
     }
 
 
+def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    """Return an object; one with a name twice would say different things to different readers."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise VerificationError("document: it says something twice; expected every name once")
+    return found
+
+
 def _receipt(file: Path) -> dict[str, Json]:
     try:
         with file.open("rb") as opened_file:
             text = opened_file.read(MAX_RECEIPT_BYTES + 1)
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=_once)
     except OSError as error:
         raise InputError(f"{file.name}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):
