@@ -11,7 +11,7 @@ once the first entry stands. A crash leaves a version that is not tagged yet, or
 Authors, participants and owners of documents are parties of a row, and so have tags; organisations and
 plans are parties and have none. Merged accounts have a tag each, for their own rows.
 
-Source: design section 6; decision 0010.
+Source: design section 6; decision 0013.
 """
 
 from __future__ import annotations
