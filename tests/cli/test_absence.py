@@ -26,6 +26,7 @@ def test_a_proof_is_made_and_checked_where_there_is_no_home(shell: Shell, tmp_pa
     assert "chat@1 had rows of ana" in shell.ok("verify", str(out), *elsewhere)
     assert "had rows of ana" in shell.ok("verify", str(out)), "the home's own keys"
     assert not (tmp_path / "nothing").exists()
+    assert "--key" in shell.run("verify", str(out), *elsewhere[:2]).err
 
     shell.ok("account", "put", "zoe")
     said = shell.ok("prove", "zoe", "chat@1", "--out", str(out))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.fakes.datasets import MemoryDatasets
 from tests.fakes.faults import FailOnce
 from tests.fakes.intake import Fault
-from tests.simulator import Provider
+from tests.simulator import STUDIO, Provider
 from withhold.domain.datasets import Dataset, Tagging
 from withhold.domain.ledger import EventKind
 from withhold.errors import StateUnknown, StorageError, VerificationError
@@ -260,6 +260,19 @@ def test_a_version_whose_file_is_lost_is_not_tagged(provider: Provider) -> None:
     with pytest.raises(VerificationError, match="missing"):
         tagging.tag(provider.ports, dataset)
     assert provider.head == dataset.position
+
+
+def test_a_version_that_cannot_be_tagged_keeps_no_later_one_from_it(provider: Provider) -> None:
+    provider.chat("ana", "a1")
+    provider.build("chat")
+    (file,) = provider.ports.files.files()
+    provider.ports.lake.path(file).unlink()  # type: ignore[attr-defined]
+    provider.call_api("bo", "b1")
+    provider.build("calls", STUDIO)
+    with pytest.raises(VerificationError, match=file.sha256):
+        provider.tag()
+    assert [str(d.ref) for d in provider.ports.datasets.untagged()] == ["chat@1"]
+    assert in_it(provider, "calls@1") == ["bo"]
 
 
 # --- any history --------------------------------------------------------------------------------------

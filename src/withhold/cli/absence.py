@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from withhold.adapters.signing import verifies
-from withhold.cli.output import AsJson, Home, give, opened, progress_bar, say
+from withhold.app import is_there
+from withhold.cli.output import AsJson, Home, give, home_of, opened, progress_bar, say
 from withhold.domain import dataset_proofs
 from withhold.domain.checkpoints import LogKey, Trust
 from withhold.domain.dataset_proofs import Verdict
@@ -48,7 +49,9 @@ def prove(
     """
     reference = parse_ref(dataset)
     with opened(home) as ports:
-        tagging.tag_all(ports)
+        version = ports.datasets.get(reference)
+        if version is not None:
+            tagging.tag(ports, version)
         document = absence.prove(ports, AccountId(account), reference)
         keys = [str(each.key) for each in trusted(ports).log_keys]
     if out is None:
@@ -117,6 +120,10 @@ def trust_of(keys: Sequence[str], home: Path | None) -> Trust:
         InputError: one is not a verifier key, or they are of several logs.
     """
     if not keys:
+        if not is_there(home_of(home)):
+            raise InputError(
+                "a proof is checked with the log's public key; give the one you know with --key"
+            )
         with opened(home) as ports:
             return trusted(ports)
     log_keys = tuple(LogKey(parse_key(key)) for key in keys)

@@ -76,13 +76,20 @@ def tag_all(ports: Ports, progress: Callable[[int, int], None] | None = None) ->
         progress: told how many are done, of how many.
 
     Raises:
-        VerificationError, StorageError, StateUnknown: as of `tag`; those before it are tagged.
+        VerificationError: one of them cannot be tagged; all that can be are.
+        StorageError, StateUnknown: as of `tag`; those before it are tagged.
     """
     waiting = ports.datasets.untagged()
+    failed: list[VerificationError] = []
     for done, dataset in enumerate(waiting):
         if progress is not None:
             progress(done, len(waiting))
-        tag(ports, dataset)
+        try:
+            tag(ports, dataset)
+        except VerificationError as error:  # a lost file must not keep every later version untagged
+            failed.append(error)
+    if failed:
+        raise failed[0]
     return len(waiting)
 
 
