@@ -32,7 +32,13 @@ class Opened:
     lose: Callable[[bytes], object]
 
 
-@pytest.fixture(params=["files", "memory"])
+ERASED = {
+    "a row that is gone": "DELETE FROM keys WHERE subject = ?",
+    "zeros in its place": "UPDATE keys SET key = zeroblob(32) WHERE subject = ?",
+}
+
+
+@pytest.fixture(params=[*ERASED, "memory"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
     if request.param == "memory":
         memory = MemoryTags()
@@ -45,7 +51,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
 
     def erase(subject: int) -> None:
         connection = apsw.Connection(str(tmp_path / "keys.db"))
-        connection.execute("DELETE FROM keys WHERE subject = ?", (subject,))
+        connection.execute(ERASED[request.param], (subject,))
         connection.close()
 
     yield Opened(files, erase, lambda root: files.path(root).unlink())

@@ -23,6 +23,7 @@ from withhold.domain.names import SubjectNo
 from withhold.errors import StorageError
 
 KEY_BYTES = 32
+DELETED = bytes(KEY_BYTES)  # stands in the place of a key that was deleted
 BLOCK = 1024  # keys made at once
 MEMORY = 262_144  # keys kept in memory; 32 bytes each, and their objects
 
@@ -119,7 +120,8 @@ class SubjectKeys:
                             (page * BLOCK, (page + 1) * BLOCK),
                         )
                     )
-            yield keys.get(subject)
+            key = keys.get(subject)
+            yield None if key == DELETED else key
 
     def ensure(self, subject: SubjectNo) -> bytes:
         """Return the key of a new subject, on disk before this returns.
