@@ -9,6 +9,7 @@ Homes are kept under the system's temporary folder, up to `MOST_BYTES`; the olde
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from withhold.adapters.engines.local.engine import LocalEngine
 from withhold.adapters.lake.columns import MESSAGES, SCHEMA, PartySets
 from withhold.adapters.lake.parquet import ParquetLake
 from withhold.adapters.lake.writer import FileWriter
+from withhold.adapters.store.sqlite import schema
 from withhold.domain.ledger import Event, EventKind
 from withhold.domain.names import FileNo, Ordinal, PartyNo, ProductId
 from withhold.domain.parties import PartyKind
@@ -38,7 +40,7 @@ VIBE = ProductId("vibe")
 POLICY = Path(withhold.__file__).parent / "policies" / "default.toml"
 CACHE = Path(tempfile.gettempdir()) / "withhold-bench"
 MOST_BYTES = 8 * 1024**3
-FORMAT = "v3"
+FORMAT = f"v4-{hashlib.sha256(''.join(schema.TABLES).encode()).hexdigest()[:8]}"
 
 DEFAULT, LOCK = 0, 1
 ORGANIZATIONS = 2_000

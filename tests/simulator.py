@@ -10,19 +10,26 @@ everything this process holds and opens the home again. Nothing here decides any
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import withhold
 from withhold.adapters.embedded import open_embedded
+from withhold.adapters.signing import verifies
+from withhold.domain import dataset_proofs
+from withhold.domain.checkpoints import Trust
+from withhold.domain.dataset_proofs import Verdict
 from withhold.domain.datasets import Dataset, parse_ref
 from withhold.domain.directory import SubjectKind
 from withhold.domain.interactions import Interaction, InteractionKind, Message
+from withhold.domain.ledger import Json
 from withhold.domain.names import AccountId, OrganizationId, PlanId, Position, ProductId
 from withhold.domain.policy import Role
 from withhold.domain.vectors import Bits, withheld
 from withhold.ports import Ports
 from withhold.services import (
+    absence,
     builds,
     capture,
     deletion,
@@ -30,6 +37,7 @@ from withhold.services import (
     policies,
     preferences,
     sealing,
+    tagging,
     withdrawals,
 )
 from withhold.services.capture import CaptureAnswer
@@ -167,6 +175,27 @@ class Provider:
         built = builds.build(self.ports, name, ProductId(product))
         assert isinstance(built, Dataset)
         return built
+
+    def tag(self) -> list[str]:
+        """Tag what is not tagged yet; return every version that is tagged now."""
+        tagging.tag_all(self.ports)
+        datasets = self.ports.datasets
+        return [str(each.ref) for each in datasets.all() if datasets.tagging(each) is not None]
+
+    def prove(self, account: str, reference: str) -> dict[str, Json]:
+        """Return the proof that a version has rows of an account, or that it has none."""
+        return absence.prove(self.ports, AccountId(account), parse_ref(reference))
+
+    def verdict(self, document: Mapping[str, object]) -> Verdict:
+        """Check a proof as its reader does: with the log's public key and nothing else of ours."""
+        trust = Trust(self.ports.log.origin, self.ports.log.keys())
+        return dataset_proofs.check(json.loads(json.dumps(document)), trust, verifies)
+
+    def is_in(self, account: str, reference: str) -> bool:
+        """Return whether a version had rows of an account when it was committed, as a proof shows it."""
+        found = self.verdict(self.prove(account, reference))
+        assert (found.account, found.dataset) == (account, reference)
+        return found.present
 
     def load(self, reference: str) -> list[str]:
         """Return the ids a newly opened reader yields, in order."""

@@ -22,6 +22,7 @@
     │   ├── PreconditionFailed        an If-Match names an older entry
     │   ├── KeyReused                 an idempotency key came with another body
     │   ├── NameTaken                 another builder committed first
+    │   ├── NotTagged                 the version's tags are not made yet
     │   └── FenceClosed               a party of the files was withdrawn since the cutoff
     ├── LeaseExpired              a reader could not renew its lease and stopped
     ├── StateUnknown              the commit may or may not have happened: do not clean up, ask again
@@ -137,6 +138,10 @@ class NameTaken(ConflictError):
     """Another builder committed this version first."""
 
 
+class NotTagged(ConflictError):
+    """The tags of a version are not made yet; they follow its commit."""
+
+
 class FenceClosed(ConflictError):
     """A party of the dataset's files was withdrawn after the cutoff.
 
@@ -158,7 +163,15 @@ class StateUnknown(WithholdError):
 
 
 class VerificationError(WithholdError):
-    """Bytes do not match the hash, chain or signature they were promised with."""
+    """Bytes do not match the hash, chain or signature they were promised with.
+
+    Attributes:
+        position: the first position of the ledger that does not hold, None when it is not about one.
+    """
+
+    def __init__(self, message: str, *, position: int | None = None) -> None:
+        self.position = position
+        super().__init__(message)
 
 
 class StorageError(WithholdError):

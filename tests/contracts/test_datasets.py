@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +13,14 @@ import pytest
 from tests.fakes.datasets import MemoryDatasets
 from tests.lake_world import VIBE, World, world
 from withhold.domain.admission import Reason
-from withhold.domain.datasets import DatasetRef, Manifest, ManifestFile
+from withhold.domain.datasets import (
+    DatasetRef,
+    Manifest,
+    ManifestFile,
+    Tagging,
+    committed_body,
+    tagged_body,
+)
 from withhold.domain.fence import Deleted, Raised, Withdrawal
 from withhold.domain.names import FileNo, Ordinal, PartyNo, Position
 from withhold.errors import FenceClosed, NameTaken
@@ -187,3 +195,28 @@ def test_nothing_is_remembered_of_entries_that_were_undone(tmp_path: Path) -> No
         assert opened.head == head
         assert opened.ports.ledger.standings().position == head
         assert opened.ports.ledger.standings().values.tolist() == before
+
+
+def test_a_version_is_tagged_once_and_listed_until_then(opened: World, datasets: Datasets) -> None:
+    first = datasets.commit(manifest(1), never, 0)
+    second = datasets.commit(manifest(2, 2), never, 0)
+    assert list(datasets.untagged()) == [first, second]
+    assert datasets.tagging(second) is None
+    tagging = datasets.tag(second, b"r" * 32, 7)
+    assert tagging == Tagging(second.position, opened.head, b"r" * 32)
+    assert datasets.tag(second, b"s" * 32, 8) == tagging
+    assert datasets.tagging(second) == tagging
+    assert (datasets.tagging(first), list(datasets.untagged())) == (None, [first])
+
+
+def test_the_entries_of_a_version_say_what_it_is(opened: World, datasets: Datasets) -> None:
+    opened.out(1)
+    dataset = datasets.commit(manifest(cutoff=opened.head), never, 0)
+    tagging = datasets.tag(dataset, b"r" * 32, 7)
+    ledger, log = opened.ports.ledger, opened.ports.log
+    bodies = [ledger.record(position) for position in (dataset.position, tagging.position)]
+    committed, tagged = (json.loads(record.event) for record in bodies if record is not None)
+    root = log.root(dataset.manifest.cutoff)
+    assert committed_body(dataset.manifest, root).items() <= committed.items()
+    assert tagged_body(dataset, b"r" * 32).items() <= tagged.items()
+    assert committed["log_root"] != log.root(dataset.position).hex()

@@ -77,6 +77,15 @@ def test_touched_rows_are_those_of_the_raised_parties_that_the_table_withholds(l
     assert as_sets(lake.touched(file, np.array([900], dtype=np.uint32), standings)) == {}
 
 
+def test_parties_are_those_of_the_rows_that_are_not_withheld(lake: Lake) -> None:
+    file = lake.write([batch(0, ROWS)])
+    assert set(lake.parties(file, None)) == {0, 1, 2, 3}
+    assert set(lake.parties(file, lake.row_set([]))) == {0, 1, 2, 3}
+    assert set(lake.parties(file, lake.row_set([0, 4]))) == {1, 2, 3}
+    assert set(lake.parties(file, lake.row_set([0, 1, 3]))) == {0, 2, 3}
+    assert set(lake.parties(file, lake.row_set(range(6)))) == set()
+
+
 def test_rows_are_found_by_party_and_by_conversation(lake: Lake) -> None:
     file = lake.write([batch(0, ROWS)])
     assert set(lake.rows_of(file, [PartyNo(0), PartyNo(2)])) == {0, 1, 4, 5}

@@ -32,7 +32,14 @@ from withhold.domain.names import Ordinal, PartyNo, PlanId, Position, ProductId,
 from withhold.domain.parties import PartyKind
 from withhold.domain.preferences import turned_off
 from withhold.domain.standing import NEVER_OUT, OUT, Becomes, Effect
-from withhold.errors import InputError, LockedByPlan, StateUnknown, StorageError, UnknownPlan
+from withhold.errors import (
+    InputError,
+    LockedByPlan,
+    StateUnknown,
+    StorageError,
+    UnknownPlan,
+    VerificationError,
+)
 from withhold.ports import Ledger, Outcome, Remembered, Transaction
 
 VIBE = ProductId("vibe")
@@ -454,3 +461,74 @@ def test_a_policy_seen_by_two_jobs_of_a_lost_transaction_is_forgotten(tmp_path: 
         assert ledger.append(lambda t: t.policy.version) == version
         with ledger.directory() as directory:
             assert directory.policy.version == version
+
+
+def test_the_entry_that_opened_a_subject_is_found_and_commits_to_the_secret_of_its_tags(
+    ledger: Ledger,
+) -> None:
+    adopt(ledger)
+    ana = ledger.append(lambda transaction: open_account(transaction, "ana"))
+    bo = ledger.append(lambda transaction: open_account(transaction, "bo"))
+    ledger.append(lambda transaction: opt_out(transaction, "ana"))
+    committed = set()
+    for subject in (ana, bo):
+        record = ledger.first_record(subject.no)
+        event = json.loads(record.event)
+        assert (event["kind"], event["subject"], event["sequence"]) == (
+            "account_opened",
+            subject.id,
+            1,
+        )
+        committed.add(event["tag_secret"])
+    assert len(committed) == 2
+    with pytest.raises(VerificationError):
+        ledger.first_record(SubjectNo(77))
+
+
+def test_public_entries_of_a_kind_are_yielded_in_order(ledger: Ledger) -> None:
+    adopt(ledger)
+    ledger.append(lambda transaction: open_account(transaction, "ana"))
+    for number in range(3):
+        body = {"number": number}
+        event = Event(EventKind.DATASET_TAGGED, None, body, 0)
+        ledger.append(lambda transaction, event=event: transaction.add(event))  # type: ignore[misc]
+    found = [*ledger.public_records([EventKind.DATASET_TAGGED])]
+    assert [(r.position, json.loads(r.event)["number"]) for r in found] == [(3, 0), (4, 1), (5, 2)]
+    assert len([*ledger.public_records([EventKind.DATASET_TAGGED, EventKind.POLICY_ADOPTED])]) == 4
+    assert [*ledger.public_records([EventKind.ACCOUNT_OPENED])] == [], "it is sealed"
+
+
+def test_the_accounts_behind_parties_are_those_of_people_alone(ledger: Ledger) -> None:
+    adopt(ledger)
+    people = [
+        ledger.append(lambda transaction, name=name: open_account(transaction, name))  # type: ignore[misc]
+        for name in ("ana", "bo", "cy")
+    ]
+
+    def more(transaction: Transaction) -> list[PartyNo]:
+        """Give bo a party in another product, and an organisation one."""
+        studio = transaction.new_party(PartyKind.ACCOUNT, ProductId("studio"), people[1].no)
+        no = transaction.new_subject()
+        return [studio, transaction.new_party(PartyKind.ORGANIZATION, VIBE, no)]
+
+    studio, organization = ledger.append(more)
+    party = {p.id: p.holdings[VIBE].party for p in people}
+    for parties, accounts in (
+        ([], []),
+        ([0, 1, organization], []),
+        ([party["cy"], party["ana"], 0], [people[0].no, people[2].no]),
+        ([studio, party["bo"]], [people[1].no]),
+        (range(organization + 1), [p.no for p in people]),
+    ):
+        assert ledger.accounts_of(parties).tolist() == accounts
+
+
+def test_a_check_of_a_long_ledger_tells_how_far_it_is(tmp_path: Path) -> None:
+    with SqliteHome(tmp_path).open() as real:
+        adopt(real)
+        for number in range(5):
+            names = [f"p{number}-{each}" for each in range(300)]
+            real.append(lambda t, names=names: [open_account(t, name) for name in names])  # type: ignore[misc]
+        told: list[int] = []
+        assert real.verify(told.append) == 1_501
+        assert told == [1_024]

@@ -7,9 +7,18 @@ from collections.abc import Callable, Sequence
 from tests.fakes.faults import Faults, no_faults, written
 from tests.fakes.files import withdrawals_in
 from withhold.domain import fence
-from withhold.domain.datasets import Dataset, DatasetRef, Manifest
+from withhold.domain.datasets import (
+    Dataset,
+    DatasetRef,
+    Manifest,
+    Tagging,
+    committed_body,
+    tagged_body,
+)
 from withhold.domain.fence import Withdrawal
 from withhold.domain.ledger import Event, EventKind
+from withhold.domain.names import Position
+from withhold.domain.tree import Frontier, leaf_hash
 from withhold.errors import FenceClosed, NameTaken
 from withhold.ports import Ledger, Transaction
 
@@ -20,6 +29,7 @@ class MemoryDatasets:
     def __init__(self, ledger: Ledger, faults: Faults = no_faults) -> None:
         self._ledger, self._faults = ledger, faults
         self._datasets: list[Dataset] = []
+        self._taggings: dict[int, Tagging] = {}
 
     def commit(
         self, manifest: Manifest, concerns: Callable[[Withdrawal], bool], recorded_at: int
@@ -41,6 +51,26 @@ class MemoryDatasets:
     def all(self) -> Sequence[Dataset]:
         return list(self._datasets)
 
+    def tag(self, dataset: Dataset, root: bytes, recorded_at: int) -> Tagging:
+        def change(ledger: Transaction) -> Tagging:
+            if dataset.position in self._taggings:
+                return self._taggings[dataset.position]
+            body = tagged_body(dataset, root)
+            position = ledger.add(Event(EventKind.DATASET_TAGGED, None, body, recorded_at))
+            return Tagging(dataset.position, position, root)
+
+        def write() -> Tagging:
+            tagging = self._ledger.append(change)
+            return self._taggings.setdefault(dataset.position, tagging)
+
+        return written(self._faults, "datasets.tag", write)
+
+    def tagging(self, dataset: Dataset) -> Tagging | None:
+        return self._taggings.get(dataset.position)
+
+    def untagged(self) -> Sequence[Dataset]:
+        return [v for v in self._datasets if v.position not in self._taggings]
+
     def _named(self, name: str) -> list[Dataset]:
         return [v for v in self._datasets if v.manifest.name == name]
 
@@ -61,7 +91,7 @@ class MemoryDatasets:
             decision = fence.decide(since, concerns)
             if isinstance(decision, fence.Closed):
                 raise FenceClosed("withdrawn meanwhile", positions=decision.positions)
-            body = {"manifest": manifest.sha256(), "name": manifest.name}
+            body = committed_body(manifest, self._root(manifest.cutoff))
             position = ledger.add(Event(EventKind.DATASET_COMMITTED, None, body, recorded_at))
             return Dataset(manifest, position, recorded_at)
 
@@ -72,3 +102,8 @@ class MemoryDatasets:
             return dataset
 
         return written(self._faults, "datasets.commit", write)
+
+    def _root(self, size: int) -> bytes:
+        records = (self._ledger.record(Position(p)) for p in range(1, size + 1))
+        leaves = [leaf_hash(record.entry) for record in records if record is not None]
+        return Frontier().grown(leaves)[0].head().root

@@ -16,6 +16,7 @@ from tests.fakes.reading import MemoryFile
 from withhold.domain.admission import REASON_OF_KIND, Reason
 from withhold.domain.names import FileNo, PartyNo, Position
 from withhold.domain.standing import admits
+from withhold.domain.vectors import RowSet
 from withhold.errors import InputError, VerificationError
 from withhold.ports import ConsentTable, LakeFile, LakeRow, RowBatch
 
@@ -81,6 +82,15 @@ class MemoryLake:
     def rows_of(self, file: LakeFile, parties: Sequence[PartyNo]) -> frozenset[int]:
         return frozenset(
             i for i, row in enumerate(self._of(file)) if set(row.parties) & set(parties)
+        )
+
+    def parties(self, file: LakeFile, withheld: RowSet | None) -> frozenset[int]:
+        rows = enumerate(self._of(file))
+        return frozenset(
+            party
+            for number, row in rows
+            if withheld is None or number not in withheld
+            for party in row.parties
         )
 
     def row(self, file: LakeFile, row: int) -> LakeRow:

@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 import withhold
 from tests.fakes.faults import Faults, no_faults, written
 from withhold.adapters.store.sqlite.consent import ArrayTable
 from withhold.domain import policy_file
+from withhold.domain.absence import secret_commitment, tag_secret
 from withhold.domain.directory import Directory, PlanParties, Subject, SubjectKind
 from withhold.domain.ledger import (
     CHAIN_START,
     PUBLIC,
     SEALED,
     Event,
+    EventKind,
     canonical,
     chained,
     check_entry,
@@ -166,6 +169,9 @@ class _Transaction(_Snapshot):
             assert event.record.last == position, "the record names its position"
             assert event.record.sequence == (before.sequence + 1 if before else 1)
             body |= {"subject": event.record.id, "sequence": event.record.sequence}
+            if event.kind is EventKind.ACCOUNT_OPENED:
+                key = f"key {event.subject}".encode()
+                body["tag_secret"] = secret_commitment(tag_secret(key)).hex()
             self.state.subjects[event.subject] = event.record
         record = self._record(event, position, canonical(body))
         self.state.entries.append((event, record, before.last if before else 0))
@@ -267,7 +273,26 @@ class MemoryLedger:
             _, record, position = self._state.entries[position - 1]
             yield record
 
-    def verify(self) -> Position:
+    def first_record(self, subject: SubjectNo) -> Record:
+        *_, first = [*self.records_of(subject)] or [None]
+        if first is None:
+            raise VerificationError(f"subject {subject}: no entry")
+        return first
+
+    def public_records(self, kinds: Collection[EventKind]) -> Iterator[Record]:
+        for event, record, _ in self._state.entries:
+            if event.kind in kinds and event.subject is None:
+                yield record
+
+    def accounts_of(self, parties: Collection[int]) -> NDArray[np.uint32]:
+        found = set()
+        for party in parties:
+            kind, _, subject = self._state.parties[party]
+            if kind is PartyKind.ACCOUNT and subject is not None:
+                found.add(subject)
+        return np.array(sorted(found), np.uint32)
+
+    def verify(self, seen: Callable[[Position], None] | None = None) -> Position:
         table = self.standings()
         for _, record, _ in self._state.entries:
             check_entry(record.entry, record.position, record.previous_chain, record.chain)

@@ -52,6 +52,7 @@ STEPS: tuple[Step, ...] = (
     ("upload ana a2", lambda p: p.upload("ana", "a2", DOCUMENT).accepted),
     ("attach bo b2", lambda p: p.chat("bo", "b2", attachments=(DOCUMENT,)).accepted),
     ("build", lambda p: str(p.build("chat").ref)),
+    ("tag", lambda p: p.tag()),
     ("load", lambda p: p.load("chat@latest")),
     ("out ana", lambda p: p.opt_out("ana").position),
     ("refused a3", lambda p: p.chat("ana", "a3").withheld),
@@ -99,6 +100,8 @@ def check(home: Path, acknowledged: list[list[object]]) -> None:
         assert not forbidden & set(yielded), (str(dataset.ref), yielded)
         assert yielded == provider.decided(str(dataset.ref))
     lookups.where(provider.ports, "zoe")
+    assert provider.tag() == [str(d.ref) for d in provider.ports.datasets.all()]
+    assert not provider.is_in("zoe", "check@1")
     report = audit.audit(provider.ports)
     assert report.holds, report
     provider.close()

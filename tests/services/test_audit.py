@@ -29,7 +29,7 @@ def opened(tmp_path: Path) -> Iterator[World]:
 
 
 def faults(opened: World) -> tuple[str, ...]:
-    return audit.audit(opened.ports).faults
+    return tuple(fault.sentence for fault in audit.audit(opened.ports).faults)
 
 
 def tamper(home: Path, statement: str) -> None:

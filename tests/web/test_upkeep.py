@@ -8,12 +8,13 @@ from pathlib import Path
 from litestar import Litestar
 
 from withhold import app
+from withhold.ports import Ports
 from withhold.web.upkeep import Upkeep
 
 
 def test_an_application_that_is_told_to_end_as_something_is_withdrawn_ends(tmp_path: Path) -> None:
     with app.open_ports(tmp_path / "home", make=True) as ports:
-        upkeep = Upkeep(ports, lambda _product: None)
+        upkeep = Upkeep(ports, lambda _product: None, lambda: None)
 
         async def wake_and_end() -> None:
             async with upkeep.lifespan(Litestar()):
@@ -26,3 +27,15 @@ def test_an_application_that_is_told_to_end_as_something_is_withdrawn_ends(tmp_p
             return bool(ended)
 
         assert asyncio.run(is_ended())
+
+
+def test_an_upkeep_that_is_woken_while_it_is_told_to_end_ends(tmp_path: Path) -> None:
+    async def begin_and_end(ports: Ports) -> None:
+        upkeep = Upkeep(ports, lambda _product: None, lambda: None)
+        async with upkeep.lifespan(Litestar([])):
+            await asyncio.sleep(0)  # it waits now
+            upkeep.wake()  # and is woken and told to end in one turn of the loop
+
+    with app.open_ports(tmp_path / "home", make=True) as ports:
+        for _ in range(20):
+            asyncio.run(asyncio.wait_for(begin_and_end(ports), 10))

@@ -5,6 +5,7 @@
     control.db   ledger, directory, lake files, consent vectors, datasets
     lake/        Parquet files and their side indexes
     surfaces.db  who is signed in, and an index of members; made when it is needed, also when it is gone
+    tags/        sorted tags of dataset versions, made with the first of them
 
 The first four are there before anything is served, the control database last, so that a folder with one
 has all of them. A folder that lost one of them is refused: made anew it would number rows or mint tokens
@@ -21,6 +22,7 @@ from pathlib import Path
 from withhold.adapters.clock import SystemClock
 from withhold.adapters.engines.local.engine import LocalEngine
 from withhold.adapters.lake.parquet import ParquetLake
+from withhold.adapters.lake.tags import TagFiles
 from withhold.adapters.store.sqlite.control import Control
 from withhold.adapters.store.sqlite.credentials import SqliteCredentials
 from withhold.adapters.store.sqlite.datasets import SqliteDatasets
@@ -28,6 +30,8 @@ from withhold.adapters.store.sqlite.files import SqliteFiles
 from withhold.adapters.store.sqlite.intake import SqliteIntake
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.adapters.store.sqlite.ledger import SqliteLedger
+from withhold.adapters.store.sqlite.log import SqliteLog
+from withhold.adapters.store.sqlite.log_keys import LogKeys
 from withhold.adapters.store.sqlite.members import SqliteMembers
 from withhold.adapters.store.sqlite.readers import SqliteReaders
 from withhold.adapters.store.sqlite.sessions import SqliteSessions
@@ -37,6 +41,7 @@ from withhold.ports import Ports
 
 KEYS, CAPTURE, CONTROL, LAKE = "keys.db", "capture.db", "control.db", "lake"
 SURFACES = "surfaces.db"
+TAGS = "tags"
 THREADS = 2
 
 
@@ -75,11 +80,13 @@ def _compose(home: Path, stack: ExitStack) -> Ports:
     surfaces = SurfaceStore(home / SURFACES)
     stack.callback(surfaces.close)
     ledger = SqliteLedger(control, keys)
+    log = SqliteLog(control, LogKeys(keys))
     return Ports(
         clock=SystemClock(),
         ledger=ledger,
+        log=log,
         files=SqliteFiles(control),
-        datasets=SqliteDatasets(control, ledger),
+        datasets=SqliteDatasets(control, ledger, log),
         readers=SqliteReaders(control),
         credentials=SqliteCredentials(control),
         intake=intake,
@@ -87,6 +94,7 @@ def _compose(home: Path, stack: ExitStack) -> Ports:
         engine=LocalEngine(THREADS),
         sessions=SqliteSessions(surfaces),
         members=SqliteMembers(control, surfaces),
+        tags=TagFiles(home / TAGS, keys.many),
     )
 
 

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress as Bar
 
 from withhold.adapters.exports import export_to
 from withhold.adapters.imports.checkpoints import FileCheckpoints
 from withhold.adapters.imports.files import open_source
-from withhold.cli.output import RIGHT, AsJson, Home, Product, give, home_of, opened, product_of, say
+from withhold.cli.output import (
+    RIGHT,
+    AsJson,
+    Home,
+    Product,
+    give,
+    home_of,
+    opened,
+    product_of,
+    progress_bar,
+    say,
+    warn,
+)
 from withhold.cli.output import table as draw
 from withhold.domain.datasets import Dataset, parse_ref
 from withhold.domain.names import ProductId
-from withhold.errors import InputError
+from withhold.errors import InputError, WithholdError
 from withhold.formats.mapping import parse_mapping
-from withhold.services import builds, deletion, exports, imports, lookups, sealing
+from withhold.ports import Ports
+from withhold.services import builds, deletion, exports, imports, lookups, sealing, tagging
 from withhold.web import answers
 
 delete = typer.Typer(help="Delete an interaction or a conversation.", no_args_is_help=True)
@@ -61,7 +70,7 @@ def import_file(
     source = open_source(file, mapping)
     checkpoints = FileCheckpoints(home_of(home) / CHECKPOINTS)
     with opened(home, make=True) as ports:
-        with _progress(f"Importing {file.name}", quiet=as_json) as advance:
+        with progress_bar(f"Importing {file.name}", quiet=as_json) as advance:
             answer = imports.import_rows(ports, source, checkpoints, advance)
         sealing.seal(ports)
     if as_json:
@@ -94,6 +103,8 @@ def build(
     """
     with opened(home) as ports:
         made = builds.build(ports, name, ProductId(product), dry_run=dry_run)
+        if isinstance(made, Dataset):
+            _tag(ports, made)
     if as_json:
         give(answers.built(made) if isinstance(made, Dataset) else answers.counted(made))
         return
@@ -108,6 +119,14 @@ def build(
     say(f"{first} at position {made.position:,}: {admitted:,} rows admitted")
     for reason, rows in answers.by_reason(withheld).items():
         say(f"  {rows:,} withheld: {reason.replace('_', ' ')}")
+
+
+def _tag(ports: Ports, made: Dataset) -> None:
+    """Tag what was built. It is committed whatever becomes of its tags, which can be made later."""
+    try:
+        tagging.tag(ports, made)
+    except WithholdError as error:
+        warn(f"{made.ref} is committed, its tags were not made: {error.diagnostics()}")
 
 
 def datasets(home: Home = None, as_json: AsJson = False) -> None:
@@ -165,7 +184,7 @@ def export(
     """
     with opened(home) as ports:
         reference = parse_ref(dataset)
-        with _progress(f"Exporting {dataset}", quiet=as_json) as advance:
+        with progress_bar(f"Exporting {dataset}", quiet=as_json) as advance:
             done = exports.export(
                 ports,
                 reference,
@@ -223,11 +242,3 @@ def _deleted(
         give(answers.Deleted(rows))
     else:
         say(f"Deleted; {rows:,} stored rows are in no dataset any more.")
-
-
-@contextmanager
-def _progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on stderr, where there is somebody to see it."""
-    with Bar(console=Console(stderr=True), disable=quiet or not sys.stderr.isatty()) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, size: bar.update(task, completed=done, total=size)

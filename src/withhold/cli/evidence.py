@@ -8,8 +8,20 @@ from typing import Annotated
 
 import typer
 
-from withhold.cli.output import RIGHT, AsJson, Home, Product, give, opened, product_of, say
+from withhold.cli.absence import verify_proof
+from withhold.cli.output import (
+    RIGHT,
+    AsJson,
+    Home,
+    Product,
+    give,
+    opened,
+    product_of,
+    progress_steps,
+    say,
+)
 from withhold.cli.output import table as draw
+from withhold.domain import dataset_proofs
 from withhold.domain.ledger import Json
 from withhold.domain.names import AccountId
 from withhold.errors import InputError, VerificationError
@@ -86,19 +98,29 @@ def explain(
 
 def verify(
     file: Annotated[
-        Path | None, typer.Argument(help="A receipt; without one the whole ledger is verified.")
+        Path | None,
+        typer.Argument(help="A receipt or a proof; without one the whole ledger is verified."),
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option("--key", help="A public key of the log, for each one; else the home's own."),
     ] = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Verify the ledger's chain and everything derived from it, or one receipt against it.
+    """Verify the ledger's chain and everything derived from it, or one receipt or proof.
 
-    A receipt is checked by its own bytes and against this ledger. Signed receipts, which verify without
-    the ledger, come with a later version.
+    A proof that a dataset has rows of somebody, or none, is checked with the log's public key and nothing
+    else. A receipt is checked by its own bytes and against this ledger. Signed receipts, which verify
+    without the ledger, come with a later version.
 
     Example: withhold verify receipt.json
+    Example: withhold verify ana-chat-1.json --key withhold/3f2a+…
     """
     document = None if file is None else _receipt(file)
+    if document is not None and document.get("format") == dataset_proofs.FORMAT:
+        verify_proof(document, key or [], home, as_json=as_json)
+        return
     with opened(home) as ports:
         position = (
             ports.ledger.verify() if document is None else receipts.verify_receipt(ports, document)
@@ -112,12 +134,15 @@ def verify(
 
 
 def audit(home: Home = None, as_json: AsJson = False) -> None:
-    """Check everything again: ledger, files, vectors against the full decision, every dataset.
+    """Check everything again: ledger, tree, files, vectors against the full decision, every dataset.
+
+    Whose rows a dataset had is decided again too, and their tags must have the root that its proofs are
+    checked with. The first position of the ledger that does not hold is named. Ctrl-C ends it at once.
 
     Example: withhold audit --json
     """
-    with opened(home) as ports:
-        report = auditing.audit(ports)
+    with opened(home) as ports, progress_steps(quiet=as_json) as progress:
+        report = auditing.audit(ports, progress)
     if as_json:
         give({"holds": report.holds, **_fields(report)})
     else:
@@ -128,10 +153,20 @@ def audit(home: Home = None, as_json: AsJson = False) -> None:
     if not report.holds:
         if not as_json:
             for fault in report.faults:
-                say(f"  {fault}")
-        raise VerificationError(f"{len(report.faults)} faults; the first: {report.faults[0]}")
+                say(f"  {fault.sentence}")
+        raise VerificationError(_said(report), position=report.first)
     if not as_json:
+        for version in report.untagged:
+            say(f"  {version} is not tagged yet; `withhold tag` makes its tags")
         say("Everything holds.")
+
+
+def _said(report: auditing.AuditReport) -> str:
+    first = next((f for f in report.faults if f.position == report.first), report.faults[0])
+    said = f"{len(report.faults)} faults; the first: {first.sentence}"
+    if report.first is None:
+        return said
+    return f"position {report.first:,} is the first that does not hold; {said}"
 
 
 def _fields(report: auditing.AuditReport) -> dict[str, object]:
@@ -140,15 +175,25 @@ def _fields(report: auditing.AuditReport) -> dict[str, object]:
         "files": report.files,
         "rows": report.rows,
         "datasets": report.datasets,
-        "faults": list(report.faults),
+        "untagged": list(report.untagged),
+        "first_position": report.first,
+        "faults": [{"position": f.position, "what": f.sentence} for f in report.faults],
     }
+
+
+def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    """Return an object; one with a name twice would say different things to different readers."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise VerificationError("document: it says something twice; expected every name once")
+    return found
 
 
 def _receipt(file: Path) -> dict[str, Json]:
     try:
         with file.open("rb") as opened_file:
             text = opened_file.read(MAX_RECEIPT_BYTES + 1)
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=_once)
     except OSError as error:
         raise InputError(f"{file.name}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):

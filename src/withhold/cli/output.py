@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +16,8 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
+from rich.progress import Progress as Bar
+from rich.progress import TaskID
 from rich.table import Table
 from rich.text import Text
 
@@ -92,3 +94,30 @@ def safe(text: str) -> str:
 
 def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else safe(str(value))
+
+
+@contextmanager
+def progress_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on stderr, where there is somebody to see it."""
+    with Bar(console=Console(stderr=True), disable=quiet or not sys.stderr.isatty()) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, size: bar.update(task, completed=done, total=size)
+
+
+@contextmanager
+def progress_steps(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar for each step on stderr, where there is somebody to see it."""
+    with Bar(console=Console(stderr=True), disable=quiet or not sys.stderr.isatty()) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def advance(step: str, done: int, size: int) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step, total=size)
+            bar.update(tasks[step], completed=done, total=size)
+
+        yield advance
+
+
+def warn(text: str) -> None:
+    """Say on stderr what a person should know although the command did what it was asked for."""
+    sys.stderr.write(f"withhold: {' '.join(safe(text).split())}\n")

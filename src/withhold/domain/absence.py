@@ -1,7 +1,8 @@
 """The prefix tree of a dataset: who is in it, and a proof for whoever is not.
 
     u          HMAC-SHA256(subject key, "u")            one secret for each subject
-    tag        SHA-256("withhold/tag/v1\\0" || u || dataset)        dataset is NAME@VERSION in UTF-8
+    tag        SHA-256("withhold/tag/v1\\0" || u || dataset)        NAME@VERSION:MANIFEST in UTF-8
+    U          SHA-256("withhold/tag-secret/v1\\0" || u)      in the entry that opened the account
     root       of no tags    32 zero bytes
                of one        SHA-256(0x00 || tag)
                of more       SHA-256(0x01 || root of those whose next bit is 0 || root of the others)
@@ -18,6 +19,9 @@ not so.)
 
 Bit i, the highest of the first byte first, says that the sibling at level i + 1 is not empty; siblings
 stand from the root down; unused bits are 0. Integers are big-endian.
+
+MANIFEST is the hash of the manifest in hexadecimal, so that two datasets never share a tag, even if a
+restored ledger gives a name and a version again.
 
 What it does not prove: that the tags are those of the people whose rows the dataset has. That takes an
 auditor with the manifest and the keys.
@@ -37,8 +41,8 @@ from withhold.errors import VerificationError
 TAG_BYTES = 32
 TAG_BITS = 256
 EMPTY = bytes(32)
-_TAG = b"withhold/tag/v1\0"
 LEAF, NODE = b"\x00", b"\x01"  # what is hashed before a tag, and before two roots
+_TAG, _SECRET = b"withhold/tag/v1\0", b"withhold/tag-secret/v1\0"
 
 
 def tag_secret(subject_key: bytes) -> bytes:
@@ -46,8 +50,23 @@ def tag_secret(subject_key: bytes) -> bytes:
     return hmac.digest(subject_key, b"u", "sha256")
 
 
+def secret_commitment(secret: bytes) -> bytes:
+    """Return ``U``, which fixes a subject's ``u`` long before anybody asks for a proof."""
+    return sha256(_SECRET + secret).digest()
+
+
+def dataset_id(reference: str, manifest: str) -> str:
+    """Return what tags of a version are made for.
+
+    Args:
+        reference: ``NAME@VERSION``.
+        manifest: the hash of its manifest, in hexadecimal.
+    """
+    return f"{reference}:{manifest}"
+
+
 def tag_of(secret: bytes, dataset: str) -> bytes:
-    """Return the tag of the subject with that ``u`` in a dataset, ``NAME@VERSION``."""
+    """Return the tag of the subject with that ``u`` in a dataset, as `dataset_id` names it."""
     return sha256(_TAG + secret + dataset.encode()).digest()
 
 

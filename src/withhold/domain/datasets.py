@@ -4,7 +4,9 @@ A dataset version is a manifest: which lake files it reads (by hash), which rows
 under which policy, and where in the ledger it was committed. It holds no copy of any row: reading it
 yields *selected minus withheld at the head*. Withheld sets only grow, so a version never regains a row.
 
-The manifest's bytes are canonical JSON and its hash stands in the ledger's entry.
+The manifest's bytes are canonical JSON and its hash stands in the ledger's entry. A second entry, the
+tagging, holds the root over the tags of everybody whose rows the version yielded when it was committed
+(`absence`); it comes after the commit, so that a build costs nothing for each person.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from withhold.domain.absence import dataset_id
 from withhold.domain.admission import Reason
 from withhold.domain.ledger import Json, canonical
 from withhold.domain.names import FileNo, Position, ProductId
@@ -121,6 +124,53 @@ class Dataset:
     def ref(self) -> DatasetRef:
         """The version's name."""
         return DatasetRef(self.manifest.name, self.manifest.version)
+
+    @property
+    def tagged_as(self) -> str:
+        """What the tags of this version are made for."""
+        return dataset_id(str(self.ref), self.manifest.sha256())
+
+
+@dataclass(frozen=True, slots=True)
+class Tagging:
+    """The entry with the root over a version's tags.
+
+    Attributes:
+        commit: the entry that committed the version.
+        position: the entry that holds the root.
+        root: 32 bytes, of the prefix tree.
+    """
+
+    commit: Position
+    position: Position
+    root: bytes
+
+
+def committed_body(manifest: Manifest, log_root: bytes) -> dict[str, Json]:
+    """Return the event body of a commit.
+
+    Args:
+        manifest: of the version.
+        log_root: the root of the log's tree of the size ``manifest.cutoff``.
+    """
+    body = manifest.body()
+    kept = ("name", "version", "product", "admitted", "withheld", "cutoff", "parents")
+    return {
+        **{name: body[name] for name in kept},
+        "policy": manifest.policy_digest,
+        "manifest": manifest.sha256(),
+        "log_root": log_root.hex(),
+    }
+
+
+def tagged_body(dataset: Dataset, root: bytes) -> dict[str, Json]:
+    """Return the event body of a tagging. It goes to everybody who is given a proof: no counts."""
+    return {
+        "dataset": str(dataset.ref),
+        "manifest": dataset.manifest.sha256(),
+        "commit": dataset.position,
+        "root": root.hex(),
+    }
 
 
 def parse_name(text: str) -> str:

@@ -55,6 +55,8 @@ class EventKind(Enum):
     OPTED_IN = "opted_in"  # a holder turned training on
     ROWS_DELETED = "rows_deleted"  # rows of an account were deleted
     DATASET_COMMITTED = "dataset_committed"  # public; a dataset version exists from here on
+    LOG_KEY_REPLACED = "log_key_replaced"  # public; from here on another key signs the log
+    DATASET_TAGGED = "dataset_tagged"  # public; the root over the tags of a version's accounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,11 @@ def chained(previous: bytes, entry: bytes) -> bytes:
     return hashlib.sha256(_CHAIN + previous + entry).digest()
 
 
+def broken(position: int, how: str) -> VerificationError:
+    """Return the error that names an entry which does not hold."""
+    return VerificationError(f"entry {position}: {how}", position=position)
+
+
 def check_entry(entry: bytes, position: Position, previous: bytes, chain: bytes) -> None:
     """Check that an entry stands at its position and in its chain.
 
@@ -129,11 +136,11 @@ def check_entry(entry: bytes, position: Position, previous: bytes, chain: bytes)
         VerificationError: it does not; the message names the position.
     """
     if len(entry) != ENTRY_BYTES or not entry.startswith(_ENTRY):
-        raise VerificationError(f"entry {position}: expected {ENTRY_BYTES} bytes of an entry v1")
+        raise broken(position, f"expected {ENTRY_BYTES} bytes of an entry v1")
     if entry[len(_ENTRY) : len(_ENTRY) + 8] != position.to_bytes(8, "big"):
-        raise VerificationError(f"entry {position}: its bytes name another position")
+        raise broken(position, "its bytes name another position")
     if not hmac.compare_digest(chained(previous, entry), chain):
-        raise VerificationError(f"entry {position}: the chain does not hold here")
+        raise broken(position, "the chain does not hold here")
 
 
 def commitment_in(entry: bytes) -> bytes:

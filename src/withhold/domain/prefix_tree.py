@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from withhold.domain.absence import (
     EMPTY,
@@ -33,7 +33,10 @@ from withhold.domain.absence import (
 )
 from withhold.errors import VerificationError
 
+T_co = TypeVar("T_co", covariant=True)
+
 _BUCKET = 64  # tags below one node at the foot of the crown, about: what a proof hashes again
+MOST_LEVELS = 16  # in a crown: 131,071 nodes, 4 MB
 
 
 class SortedTags(Protocol):
@@ -41,6 +44,12 @@ class SortedTags(Protocol):
 
     def __len__(self) -> int: ...
     def __getitem__(self, part: slice, /) -> bytes: ...
+
+
+class Numbered(Protocol[T_co]):
+    """Values by number: a tuple, or a mapped file. Of the starts, number -1 is the last."""
+
+    def __getitem__(self, at: int, /) -> T_co: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +63,8 @@ class Crown:
     """
 
     depth: int
-    starts: tuple[int, ...]
-    levels: tuple[tuple[bytes, ...], ...]
+    starts: Numbered[int]
+    levels: Numbered[Numbered[bytes]]
 
     @property
     def root(self) -> bytes:
@@ -91,7 +100,7 @@ def crown_of(tags: SortedTags, depth: int | None = None) -> Crown:
         raise VerificationError(f"tags: expected {TAG_BYTES} bytes each, got {len(tags)} in all")
     count = len(tags) // TAG_BYTES
     if depth is None:
-        depth = max(0, (count // _BUCKET).bit_length() - 1)
+        depth = min(MOST_LEVELS, max(0, (count // _BUCKET).bit_length() - 1))
     nodes, counts = [EMPTY] * (1 << depth), [0] * (1 << depth)
     for prefix, below, root in _roots(_each(tags, 0, count), depth):
         nodes[prefix], counts[prefix] = root, below

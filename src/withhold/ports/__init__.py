@@ -38,9 +38,11 @@ from withhold.ports.ledger import (
     Remembered,
     Transaction,
 )
+from withhold.ports.log import Log
 from withhold.ports.members import Members
 from withhold.ports.reading import Chunk, OpenFile
 from withhold.ports.sessions import Sessions
+from withhold.ports.tags import Tags
 
 __all__ = [
     "Applied",
@@ -62,6 +64,7 @@ __all__ = [
     "LakeFile",
     "LakeRow",
     "Ledger",
+    "Log",
     "Members",
     "OpenFile",
     "Outcome",
@@ -74,6 +77,7 @@ __all__ = [
     "RowBatch",
     "Sessions",
     "Shard",
+    "Tags",
     "Trace",
     "TraceKind",
     "Transaction",
@@ -88,6 +92,7 @@ class Ports:
 
     clock: Clock
     ledger: Ledger
+    log: Log
     files: Files
     datasets: Datasets
     readers: Readers
@@ -97,3 +102,4 @@ class Ports:
     engine: Engine
     sessions: Sessions
     members: Members
+    tags: Tags

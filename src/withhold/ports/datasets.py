@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from withhold.domain.datasets import Dataset, DatasetRef, Manifest
+from withhold.domain.datasets import Dataset, DatasetRef, Manifest, Tagging
 from withhold.domain.fence import Withdrawal
 from withhold.domain.names import Position
 
@@ -43,6 +43,26 @@ class Datasets(Protocol):
 
     def all(self) -> Sequence[Dataset]:
         """Return every version, in order of commit."""
+        ...
+
+    def tag(self, dataset: Dataset, root: bytes, recorded_at: int) -> Tagging:
+        """Append the entry with the root over a version's tags, once.
+
+        Returns:
+            The tagging that stands: of several who do this for one version the first one's.
+
+        Raises:
+            StorageError: the disk refused; nothing was appended.
+            StateUnknown: whether it was appended is not known; asking again is right.
+        """
+        ...
+
+    def tagging(self, dataset: Dataset) -> Tagging | None:
+        """Return the tagging of a version, None while there is none."""
+        ...
+
+    def untagged(self) -> Sequence[Dataset]:
+        """Return the versions without a tagging, in order of commit; cheap when there are none."""
         ...
 
 

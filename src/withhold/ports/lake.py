@@ -88,6 +88,14 @@ class Lake(Protocol):
         """Return the rows of a file that have any of these parties."""
         ...
 
+    def parties(self, file: LakeFile, withheld: RowSet | None) -> RowSet:
+        """Return the parties of all rows but the withheld ones, from the file itself, as a set of numbers.
+
+        Raises:
+            VerificationError: the file cannot be read.
+        """
+        ...
+
     def row(self, file: LakeFile, row: int) -> LakeRow:
         """Return one row's position and parties."""
         ...

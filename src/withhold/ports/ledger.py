@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -198,8 +198,31 @@ class Ledger(Protocol):
         """Yield the consent record of a subject, newest entry first."""
         ...
 
-    def verify(self) -> Position:
+    def first_record(self, subject: SubjectNo) -> Record:
+        """Return the entry that opened a subject.
+
+        Raises:
+            VerificationError: there is none, or its key is gone.
+        """
+        ...
+
+    def public_records(self, kinds: Collection[EventKind]) -> Iterator[Record]:
+        """Yield the entries of these public kinds, in order; reads the whole ledger."""
+        ...
+
+    def accounts_of(self, parties: Collection[int]) -> NDArray[np.uint32]:
+        """Return the accounts behind parties, ascending, each once; organisations and plans are left out.
+
+        Args:
+            parties: numbers of parties.
+        """
+        ...
+
+    def verify(self, seen: Callable[[Position], None] | None = None) -> Position:
         """Recompute chain, commitments and derived standings of every entry; return the head.
+
+        Args:
+            seen: told now and then which position was reached.
 
         Raises:
             VerificationError: names the first position that does not hold.

@@ -1,30 +1,52 @@
 """The audit: everything checked again from the ledger, the files and nothing else.
 
-    1. the ledger        chain, commitments, derived standings
-    2. every lake file   length and hash
-    3. every vector      equals the full decision at the head, deletions included
-    4. every dataset     its manifest's hash is the one in its entry
-    5. every dataset     its rows decided again at its commit position: as many admitted as it says
+    1. the ledger        chain, commitments, every standing replayed
+    2. the tree          recomputed from all entries, beside its tiles
+    3. every lake file   length and hash
+    4. every vector      equals the full decision at the head, deletions included
+    5. every dataset     what its entries say: manifest, cutoff and root there, policy, parents, counts
+    6. every dataset     its rows decided again at its commit: as many admitted as it says, by the accounts
+                         whose tags have the root in its second entry
 
-The first thing that does not hold is named; the audit goes on and names the others too. It changes
-nothing except that it applies pending withdrawals first.
+What does not hold is named, with its position in the ledger where it has one; the audit goes on and names
+the others too. Only where the ledger itself does not hold nothing is decided by it. The audit changes
+nothing except that it applies pending withdrawals first, and may be interrupted anywhere.
 
-Source: design section 4 (the full decision is the oracle).
+Source: design sections 4 and 6 (the full decision is the oracle; the binding of rows to people, which no
+proof of absence shows, is checked here).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 
 from withhold.domain.admission import Reason
-from withhold.domain.datasets import Dataset
-from withhold.domain.names import FileNo, Position
-from withhold.domain.vectors import Bits, ConsentVector, counts
+from withhold.domain.datasets import Dataset, Tagging, committed_body, tagged_body
+from withhold.domain.ledger import EventKind, Json
+from withhold.domain.names import Position
+from withhold.domain.vectors import Bits, ConsentVector
 from withhold.errors import VerificationError
-from withhold.ports import ConsentTable, LakeFile, Ports
-from withhold.services import sealing, withdrawals
+from withhold.ports import LakeFile, Ports
+from withhold.services import sealing, tagging, withdrawals
+
+Progress = Callable[[str, int, int], None]
+"""Told which step runs, how far it is, and how far it goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that does not hold.
+
+    Attributes:
+        sentence: what, and where.
+        position: the first position of the ledger that does not hold; None for what has none.
+    """
+
+    sentence: str
+    position: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,62 +55,103 @@ class AuditReport:
 
     Attributes:
         position: the head that was audited.
-        faults: one sentence each, in the order of the checks; empty when everything holds.
+        untagged: versions whose tags are not made yet; no fault, for they follow a commit.
+        faults: in the order of the checks; empty when everything holds.
     """
 
     position: Position
     files: int
     rows: int
     datasets: int
-    faults: tuple[str, ...]
+    untagged: tuple[str, ...]
+    faults: tuple[Fault, ...]
 
     @property
     def holds(self) -> bool:
         """Whether everything holds."""
         return not self.faults
 
+    @property
+    def first(self) -> Position | None:
+        """The first position of the ledger that does not hold, None when all do."""
+        return min((f.position for f in self.faults if f.position is not None), default=None)
 
-def audit(ports: Ports) -> AuditReport:
+
+def _quietly(_step: str, _done: int, _total: int) -> None:
+    """Tell nobody."""
+
+
+def audit(ports: Ports, progress: Progress = _quietly) -> AuditReport:
     """Check everything."""
-    faults: list[str] = []
-    position = Position(0)
-    try:
-        position = ports.ledger.verify()
-    except VerificationError as error:
-        faults.append(str(error))
-    position = max(position, withdrawals.apply(ports))
+    head = ports.ledger.head()
+    faults = [
+        *_checked(lambda: ports.ledger.verify(lambda at: progress("ledger", at, head))),
+        *_checked(lambda: ports.log.verify(lambda at: progress("tree", at, head))),
+    ]
+    is_sound = not faults
+    position = max(head, withdrawals.apply(ports)) if is_sound else head
     files = ports.files.files()
-    for found in ports.engine.map(lambda file: _check_file(ports, file), files):
-        faults.extend(found)
-    datasets = ports.datasets.all()
-    by_number = {file.no: file for file in files}
-    for dataset in datasets:
-        faults.extend(_check_dataset(ports, dataset, by_number))
+    check = partial(_check_file, ports, decide=is_sound)
+    for done, found in enumerate(ports.engine.map(check, files)):
+        progress("files", done, len(files))
+        faults += found
+    datasets: list[Dataset] = []
+    faults += _checked(lambda: datasets.extend(ports.datasets.all()))
+    faults += _collected(_check_entries(ports, datasets))
+    for done, dataset in enumerate(datasets):
+        progress("datasets", done, len(datasets))
+        if is_sound:
+            faults += _collected(_check_decision(ports, dataset), dataset.position)
     rows = sum(file.rows for file in files)
-    return AuditReport(position, len(files), rows, len(datasets), tuple(faults))
+    untagged = tuple(str(d.ref) for d in datasets if ports.datasets.tagging(d) is None)
+    return AuditReport(position, len(files), rows, len(datasets), untagged, tuple(faults))
 
 
-def _check_file(ports: Ports, file: LakeFile) -> list[str]:
+def _checked(check: Callable[[], object], where: Position | None = None) -> list[Fault]:
+    """Run a check that raises; return the fault, if any."""
     try:
-        ports.lake.verify(file)
-        return list(_check_vector(ports, file))
+        check()
     except VerificationError as error:
-        return [str(error)]
+        return [_fault(error, where)]
+    return []
 
 
-def _check_vector(ports: Ports, file: LakeFile) -> Iterator[str]:
+def _collected(found: Iterable[Fault], where: Position | None = None) -> list[Fault]:
+    """Return what a check finds, with what ended it."""
+    faults: list[Fault] = []
+    faults += _checked(lambda: faults.extend(found), where)
+    return faults
+
+
+def _fault(error: VerificationError, where: Position | None) -> Fault:
+    position = where if error.position is None else error.position
+    return Fault(str(error), None if position is None else Position(position))
+
+
+# --- files --------------------------------------------------------------------------------------------
+
+
+def _check_file(ports: Ports, file: LakeFile, *, decide: bool) -> list[Fault]:
+    faults = _checked(lambda: ports.lake.verify(file))
+    return faults or (_collected(_check_vector(ports, file)) if decide else [])
+
+
+def _check_vector(ports: Ports, file: LakeFile) -> Iterator[Fault]:
     """Compare vector and full decision at one position; look again when an entry came between."""
     while True:
         reached = withdrawals.apply(ports)
         position, decided = sealing.decide(ports, file)
         vector = ports.files.vectors([file.no])[file.no]
         if vector is None:
-            yield f"file {file.no} ({file.sha256}): its vector is missing or damaged; build to repair it"
+            yield Fault(
+                f"file {file.no} ({file.sha256}): its vector is missing or damaged; "
+                "build to repair it"
+            )
             return
         if reached == position == vector.applied:
             break
     if not _same(vector, decided):
-        yield (
+        yield Fault(
             f"file {file.no} ({file.sha256}): its vector is not the full decision at {position}; "
             "restore the control database from a backup"
         )
@@ -103,28 +166,84 @@ def _same(vector: ConsentVector, decided: Bits) -> bool:
     return True
 
 
-def _check_dataset(ports: Ports, dataset: Dataset, files: dict[FileNo, LakeFile]) -> Iterator[str]:
-    record = ports.ledger.record(dataset.position)
-    stated = json.loads(record.event).get("manifest") if record is not None else None
-    if stated != dataset.manifest.sha256():
-        yield f"{dataset.ref}: its manifest is not the one in entry {dataset.position}"
+# --- datasets -----------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Stated:
+    """What the entries say of datasets: event bodies by their positions."""
+
+    commits: dict[Position, dict[str, Json]] = field(default_factory=dict)
+    taggings: dict[Position, dict[str, Json]] = field(default_factory=dict)
+
+
+def _check_entries(ports: Ports, datasets: list[Dataset]) -> Iterator[Fault]:
+    """Compare every version, and every entry about one, with each other: none is hidden, none made up."""
+    stated = _stated(ports)
+    for dataset in datasets:
+        said = stated.commits.pop(dataset.position, {})
+        yield from _collected(_check_commit(ports, dataset, said), dataset.position)
+        standing = ports.datasets.tagging(dataset)
+        if standing is not None:
+            said = stated.taggings.pop(standing.position, {})
+            yield from _check_tagging(dataset, standing, said)
+    for position, body in stated.commits.items():
+        what = f"entry {position}: it commits {body.get('name')}@{body.get('version')}"
+        yield Fault(f"{what}, which is not among the datasets", position)
+    for position, body in stated.taggings.items():
+        what = f"entry {position}: it tags {body.get('dataset')}, which"
+        yield Fault(f"{what} is not there, or has another tagging", position)
+
+
+def _stated(ports: Ports) -> _Stated:
+    stated = _Stated()
+    kinds = (EventKind.DATASET_COMMITTED, EventKind.DATASET_TAGGED)
+    for record in ports.ledger.public_records(kinds):
+        of_kind = stated.commits if record.kind is kinds[0] else stated.taggings
+        of_kind[record.position] = json.loads(record.event)
+    return stated
+
+
+def _check_commit(ports: Ports, dataset: Dataset, said: dict[str, Json]) -> Iterator[Fault]:
+    manifest = dataset.manifest
+    if said.get("manifest") != manifest.sha256():
+        what = f"{dataset.ref}: its manifest is not the one in entry {dataset.position}"
+        yield Fault(what, dataset.position)
         return
-    table = ports.ledger.standings_at(dataset.position)
-    try:
-        admitted = sum(_admitted(ports, files[file.no], table) for file in dataset.manifest.files)
-    except KeyError:
-        yield f"{dataset.ref}: a file of its manifest is not registered"
-        return
-    except VerificationError as error:
-        yield f"{dataset.ref}: {error}"
-        return
-    if admitted != dataset.manifest.admitted:
-        yield (
-            f"{dataset.ref}: {dataset.manifest.admitted} rows admitted, but {admitted} by the "
-            f"ledger at its position {dataset.position}"
+    body = committed_body(manifest, ports.log.root(manifest.cutoff))
+    for name, value in body.items():
+        if said.get(name) != value:
+            what = f"entry {dataset.position}: its {name} is not that of {dataset.ref}"
+            yield Fault(what, dataset.position)
+
+
+def _check_tagging(dataset: Dataset, standing: Tagging, said: dict[str, Json]) -> Iterator[Fault]:
+    body = tagged_body(dataset, standing.root)
+    if any(said.get(name) != value for name, value in body.items()):
+        what = f"{dataset.ref}: its tagging is not the one in entry {standing.position}"
+        yield Fault(what, standing.position)
+
+
+def _check_decision(ports: Ports, dataset: Dataset) -> Iterator[Fault]:
+    """Decide a version again at its commit: its counts, and whose tags have its root."""
+    found = tagging.yielded(ports, dataset)
+    if found.rows != dataset.manifest.admitted:
+        yield Fault(
+            f"{dataset.ref}: {dataset.manifest.admitted} rows admitted, but {found.rows} by the "
+            f"ledger at its position {dataset.position}",
+            dataset.position,
+        )
+    elif found.withheld != _readable(dataset.manifest.withheld):
+        what = f"{dataset.ref}: its rows were withheld for other reasons than it says"
+        yield Fault(what, dataset.position)
+    standing = ports.datasets.tagging(dataset)
+    if standing is not None:
+        yield from _checked(
+            lambda: ports.tags.check(standing.root, found.accounts, dataset.tagged_as),
+            standing.position,
         )
 
 
-def _admitted(ports: Ports, file: LakeFile, table: ConsentTable) -> int:
-    bits = sealing.with_deleted(ports, file, ports.lake.decide(file, table), table.position)
-    return file.rows - sum(counts(bits).values())
+def _readable(stated: Mapping[Reason, int]) -> dict[Reason, int]:
+    """Return what was withheld in files that could be read, which are those of the manifest."""
+    return {reason: rows for reason, rows in stated.items() if reason is not Reason.UNREADABLE}

@@ -22,7 +22,7 @@ from withhold.web.auth import ports_of
 from withhold.web.live import Live
 from withhold.web.routes import Lanes, answer, off_loop
 from withhold.web.sign_in import OfferedGroup
-from withhold.web.upkeep import Upkeep, seal_in_child
+from withhold.web.upkeep import Upkeep, seal_in_child, tag_in_child
 
 API: tuple[HTTPRouteHandler, ...] = (
     directory.put_organization,
@@ -43,6 +43,7 @@ API: tuple[HTTPRouteHandler, ...] = (
     datasets.get_datasets,
     datasets.get_dataset,
     datasets.post_version,
+    datasets.get_proof,
     receipts.get_receipt,
 )
 
@@ -84,7 +85,7 @@ def make_application(ports: Ports, home: Path, offered: Sequence[OfferedGroup] =
         home: the folder with all data, shown on the start page.
         offered: accounts of the demo that anybody may sign in as; nobody may when empty.
     """
-    upkeep = Upkeep(ports, partial(seal_in_child, home))
+    upkeep = Upkeep(ports, partial(seal_in_child, home), partial(tag_in_child, home))
     live = Live(ports)
     state = State(
         {

@@ -66,6 +66,7 @@ PROBLEMS: dict[type[WithholdError], Problem] = {
     errors.PreconditionFailed: Problem(412, "precondition-failed", "If-Match names an older entry"),
     errors.KeyReused: Problem(422, "key-reused", "The idempotency key came with another request"),
     errors.NameTaken: Problem(409, "name-taken", "Another builder committed first"),
+    errors.NotTagged: Problem(409, "not-tagged", "The version's tags are not made yet"),
     errors.FenceClosed: Problem(409, "fence-closed", "Something was withdrawn meanwhile"),
     errors.LeaseExpired: Problem(409, "lease-expired", "The lease ended"),
     errors.StateUnknown: Problem(

@@ -1,4 +1,4 @@
-"""Upkeep while the server runs: withdrawals reach the vectors, captured rows reach lake files.
+"""Upkeep while the server runs: withdrawals reach the vectors, captured rows lake files, versions tags.
 
 Nothing depends on it for being right: builds, readers and lookups apply what is withdrawn themselves. It
 keeps the time between a confirmation and the last vector short (S35), and the log small. A pass that
@@ -27,6 +27,7 @@ from withhold.web.routes import off_loop
 
 PASS_SECONDS = 1.0  # between passes when nobody wakes it: other processes write too
 SEAL_ROWS = 50_000  # so many rows in the log are worth a file
+TAG_SECONDS = 60.0  # after tagging failed: a lost file does not come back within a pass
 SEAL_SECONDS = 60.0  # fewer wait this long, so that a quiet log does not become many small files
 
 _log = structlog.get_logger("withhold.upkeep")
@@ -41,23 +42,41 @@ def seal_in_child(home: Path, product: ProductId) -> None:
     Raises:
         StorageError: it failed; the next pass tries again.
     """
+    _in_child("seal", "--product", product, "--home", str(home))
+
+
+def tag_in_child(home: Path) -> None:
+    """Tag every version that is not tagged yet, in a process of its own: hashing is Python too.
+
+    Raises:
+        StorageError: it failed; a later pass tries again.
+    """
+    _in_child("tag", "--home", str(home))
+
+
+def _in_child(*arguments: str) -> None:
     command = "from withhold.cli import main; main()"
     done = subprocess.run(  # noqa: S603 (our own interpreter, arguments from the policy)
-        [sys.executable, "-c", command, "seal", "--product", product, "--home", str(home)],
+        [sys.executable, "-c", command, *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
     )
     if done.returncode:
-        raise StorageError(f"sealing failed: {done.stderr.decode(errors='replace')[-200:].strip()}")
+        said = done.stderr.decode(errors="replace")[-200:].strip()
+        raise StorageError(f"withhold {arguments[0]} failed: {said}")
 
 
 class Upkeep:
     """The background pass of one server."""
 
-    def __init__(self, ports: Ports, seal: Callable[[ProductId], None]) -> None:
+    def __init__(
+        self, ports: Ports, seal: Callable[[ProductId], None], tag: Callable[[], None]
+    ) -> None:
         self._ports = ports
         self._seal = seal
+        self._tag = tag
+        self._no_tags_before = 0.0
         self._awake = asyncio.Event()
         self._waiting_since: dict[ProductId, float] = {}
 
@@ -97,6 +116,10 @@ class Upkeep:
         for product in products:
             if self._is_due(product):
                 self._seal(product)
+        if time.monotonic() >= self._no_tags_before and self._ports.datasets.untagged():
+            self._no_tags_before = time.monotonic() + TAG_SECONDS
+            self._tag()
+            self._no_tags_before = 0.0
 
     def _is_due(self, product: ProductId) -> bool:
         """Return whether the log of a product is long or old enough to be sealed."""

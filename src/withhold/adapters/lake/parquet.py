@@ -37,7 +37,7 @@ from withhold.adapters.lake.writer import FileWriter, path_of
 from withhold.domain.admission import REASON_OF_KIND
 from withhold.domain.names import PartyNo, Position
 from withhold.domain.parties import PartyKind
-from withhold.domain.vectors import Bits
+from withhold.domain.vectors import Bits, RowSet
 from withhold.errors import InputError, StorageError, VerificationError
 from withhold.ports import LakeFile, LakeRow
 
@@ -111,6 +111,17 @@ class ParquetLake:
     def rows_of(self, file: LakeFile, parties: Sequence[PartyNo]) -> BitMap:
         """Return the rows of a file that have any of these parties."""
         return kernel.bitmap(self._index(file).rows_of(_numbers(parties)))
+
+    def parties(self, file: LakeFile, withheld: RowSet | None) -> BitMap:
+        """Return the parties of all rows but the withheld ones, from the file itself."""
+        _, set_nos, sets = self._parties(file)
+        is_in = np.ones(len(set_nos), dtype=np.bool_)
+        if withheld is not None:
+            is_in[np.fromiter(withheld, np.int64, len(withheld))] = False
+        used = np.zeros(len(sets), dtype=np.bool_)
+        used[set_nos[is_in]] = True
+        found, _ = kernel.slices(sets.offsets, sets.parties, np.flatnonzero(used))
+        return kernel.bitmap(np.unique(found))
 
     def row(self, file: LakeFile, row: int) -> LakeRow:
         """Return one row's position and parties."""

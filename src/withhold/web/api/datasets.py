@@ -9,10 +9,10 @@ from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
 from withhold.domain.datasets import Dataset, DatasetRef, parse_ref
-from withhold.domain.names import ProductId
+from withhold.domain.names import AccountId, ProductId
 from withhold.errors import InputError, UnknownDataset
 from withhold.ports import Ports
-from withhold.services import builds, lookups
+from withhold.services import absence, builds, lookups
 from withhold.web import answers, bodies
 from withhold.web.auth import Scope, ports_of
 from withhold.web.routes import Route, answer, lanes_of, off_loop
@@ -70,8 +70,31 @@ async def get_dataset(request: Request[Any, Any, Any], reference: FromPath[str])
 async def post_version(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
     """Build the next version; the answer comes once it is committed."""
     body = await _build.one(request)
+    made = await off_loop(build, ports_of(request), name, body, lane=lanes_of(request).build)
+    request.app.state.upkeep.wake()  # its tags are made there
+    return answer(made)
+
+
+@get(
+    "/datasets/{reference:str}/proofs/{account:str}",
+    **Route(
+        "The proof that a dataset version has rows of an account, or has none",
+        frozenset({Scope.PREFERENCES, Scope.AUDIT}),
+        errors=(404, 409),
+    ).stated(),
+)
+async def get_proof(
+    request: Request[Any, Any, Any], reference: FromPath[str], account: FromPath[str]
+) -> Response[bytes]:
+    """Give the document, which `withhold verify` checks anywhere."""
     return answer(
-        await off_loop(build, ports_of(request), name, body, lane=lanes_of(request).build)
+        await off_loop(
+            absence.prove,
+            ports_of(request),
+            AccountId(account),
+            _reference(reference),
+            lane=lanes_of(request).build,
+        )
     )
 
 

@@ -27,14 +27,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Protocol, TypeVar
 
 import apsw
 
 from withhold.adapters.store.sqlite import schema
-from withhold.errors import StateUnknown, StorageError
+from withhold.adapters.store.sqlite.tickets import Submitted, Ticket, Waiting
+from withhold.errors import StateUnknown, StorageError, WithholdError
 from withhold.ports import Outcome
 
 T = TypeVar("T")
@@ -75,63 +76,20 @@ def refused(error: apsw.Error) -> StorageError:
     )
 
 
-class _Ticket(Generic[T]):
-    """A job that waits, and what became of it; implements `ports.Outcome`."""
+class Follower(Protocol):
+    """What goes with every commit; called by whoever leads, one commit at a time."""
 
-    __slots__ = ("error", "is_done", "is_durable", "job", "result")
+    def before_commit(self, connection: apsw.Connection) -> None:
+        """Add to the transaction what follows from it; what it raises undoes the transaction."""
+        ...
 
-    def __init__(self, job: Callable[[apsw.Connection], T]) -> None:
-        self.job = job
-        self.result: T | None = None
-        self.error: BaseException | None = None
-        self.is_done = False
-        self.is_durable = False
+    def after_commit(self) -> None:
+        """Do what has to be done before anybody is told; what it raises makes the outcome unknown."""
+        ...
 
-    def get(self) -> T:
-        """Return the job's result, which is on disk, or raise why there is none."""
-        if self.error is not None:
-            raise self.error
-        if not self.is_durable:  # whoever led was interrupted before this job's turn
-            raise StorageError("interrupted; nothing was recorded")
-        return self.result  # type: ignore[return-value]  # T may itself be None
-
-    def settle(self) -> None:
-        """Tell whoever waits that the job is done."""
-        raise NotImplementedError
-
-
-class _Waiting(_Ticket[T]):
-    """The job of a thread that waits. Its gate opens when the job is done, or when it has to lead."""
-
-    __slots__ = ("gate", "is_leading")
-
-    def __init__(self, job: Callable[[apsw.Connection], T]) -> None:
-        super().__init__(job)
-        self.is_leading = False
-        self.gate = threading.Lock()
-        self.gate.acquire()
-
-    def settle(self) -> None:
-        self.is_done = True
-        self.gate.release()
-
-
-class _Submitted(_Ticket[T]):
-    """The job of somebody who does not wait and is told."""
-
-    __slots__ = ("tell",)
-
-    def __init__(
-        self, job: Callable[[apsw.Connection], T], tell: Callable[[Outcome[T]], None]
-    ) -> None:
-        super().__init__(job)
-        self.tell = tell
-
-    def settle(self) -> None:
-        self.is_done = True
-        # a listener's own fault changes nothing that is on disk, and others wait behind it
-        with suppress(Exception):
-            self.tell(self)
+    def after_rollback(self) -> None:
+        """Forget what `before_commit` prepared."""
+        ...
 
 
 class Control:
@@ -151,13 +109,18 @@ class Control:
         except apsw.Error as error:
             raise refused(error) from error
         self._mutex = threading.Lock()
-        self._queue: deque[_Ticket[object]] = deque()
+        self._queue: deque[Ticket[object]] = deque()
         self._is_led = False
         self._crew = ThreadPoolExecutor(1, "withhold-control")  # starts its thread when first used
         self._owner = 0
         self._epoch = 0
         self._idle: deque[apsw.Connection] = deque()
         self._is_closed = False
+        self._follower: Follower | None = None
+
+    def follow(self, follower: Follower) -> None:
+        """Let something go with every commit from now on."""
+        self._follower = follower
 
     @property
     def epoch(self) -> int:
@@ -186,7 +149,7 @@ class Control:
         """
         if self._owner == threading.get_ident():
             return self._join(job)
-        ticket: _Waiting[T] = _Waiting(job)
+        ticket: Waiting[T] = Waiting(job)
         if self._wait_for_turn(ticket):
             self._lead()
         return ticket.get()
@@ -203,7 +166,7 @@ class Control:
         Raises:
             StorageError: the database is closed; nothing was recorded.
         """
-        if self._enqueue(_Submitted(job, tell)):
+        if self._enqueue(Submitted(job, tell)):
             self._crew.submit(self._lead)
 
     def _join(self, job: Callable[[apsw.Connection], T]) -> T:
@@ -220,7 +183,7 @@ class Control:
         self._writer.execute("RELEASE part")
         return result
 
-    def _enqueue(self, ticket: _Ticket[T]) -> bool:
+    def _enqueue(self, ticket: Ticket[T]) -> bool:
         """Queue up; return True when nobody leads, which is the caller's to arrange then."""
         with self._mutex:
             if self._is_closed:
@@ -229,7 +192,7 @@ class Control:
             is_first, self._is_led = not self._is_led, True
             return is_first
 
-    def _wait_for_turn(self, ticket: _Waiting[T]) -> bool:
+    def _wait_for_turn(self, ticket: Waiting[T]) -> bool:
         """Queue up; return True when the caller has to lead, False when its job is done."""
         if self._enqueue(ticket):
             return True
@@ -240,7 +203,7 @@ class Control:
             raise
         return not ticket.is_done
 
-    def _abandon(self, ticket: _Waiting[T]) -> None:
+    def _abandon(self, ticket: Waiting[T]) -> None:
         with self._mutex:
             if ticket in self._queue:
                 self._queue.remove(ticket)  # type: ignore[arg-type]
@@ -251,7 +214,7 @@ class Control:
         """Let the first thread that waits lead; the crew, when only futures do."""
         with self._mutex:
             self._is_led = bool(self._queue)
-            successor = next((t for t in self._queue if isinstance(t, _Waiting)), None)
+            successor = next((t for t in self._queue if isinstance(t, Waiting)), None)
             if successor is not None:
                 successor.is_leading = True
         if successor is not None:
@@ -272,11 +235,13 @@ class Control:
                 ticket.settle()
             self._hand_over()
 
-    def _commit(self, batch: list[_Ticket[object]]) -> None:
+    def _commit(self, batch: list[Ticket[object]]) -> None:
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             self._epoch += 1
             spoiled = any(self._attempt(ticket) for ticket in batch)
+            if not spoiled and self._follower is not None:
+                self._follower.before_commit(self._writer)
         except BaseException as error:
             self._undo(batch, error)
             if not isinstance(error, Exception):
@@ -285,12 +250,12 @@ class Control:
         if not spoiled:
             self._flush(batch)
             return
-        self._writer.execute("ROLLBACK")
+        self._roll_back()
         for ticket in batch:
             if ticket.error is None:  # the one that spoiled it has its answer
                 self._commit([ticket])
 
-    def _attempt(self, ticket: _Ticket[object]) -> bool:
+    def _attempt(self, ticket: Ticket[object]) -> bool:
         """Run one job; return True when it raised and left a trace. Its error is for its caller."""
         changes = self._writer.total_changes()
         try:
@@ -303,18 +268,21 @@ class Control:
             return self._writer.total_changes() != changes
         return False
 
-    def _undo(self, batch: list[_Ticket[object]], error: BaseException) -> None:
+    def _undo(self, batch: list[Ticket[object]], error: BaseException) -> None:
         """Nothing of the batch is recorded; everybody without an error of its own is told why."""
         self._epoch += 1
-        if self._writer.in_transaction:
-            self._writer.execute("ROLLBACK")
-        cause = refused(error) if isinstance(error, apsw.Error) else None
+        self._roll_back()
+        cause: BaseException | None = None
+        if isinstance(error, WithholdError):  # of what goes with the commit
+            cause = error
+        elif isinstance(error, apsw.Error):
+            cause = refused(error)
         for ticket in batch:
             ticket.error = (
                 ticket.error or cause or StorageError("interrupted; nothing was recorded")
             )
 
-    def _flush(self, batch: list[_Ticket[object]]) -> None:
+    def _flush(self, batch: list[Ticket[object]]) -> None:
         try:
             self._writer.execute("COMMIT")
         except BaseException as error:
@@ -324,13 +292,31 @@ class Control:
             for ticket in batch:
                 ticket.error = ticket.error or known or unknown
             self._epoch += 1
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
+            self._roll_back()
             if not full and not isinstance(error, Exception):
                 raise
             return
+        self._answer(batch)
+
+    def _answer(self, batch: list[Ticket[object]]) -> None:
+        """Let what is on disk be told, once what goes with the commit is done."""
+        try:
+            if self._follower is not None:
+                self._follower.after_commit()
+        except Exception:  # noqa: BLE001 (nobody is told that it is done)
+            for ticket in batch:
+                ticket.error = ticket.error or StateUnknown(
+                    "it is on disk, but the ledger's new head could not be signed; ask for the state"
+                )
+            return
         for ticket in batch:
             ticket.is_durable = True
+
+    def _roll_back(self) -> None:
+        if self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
+        if self._follower is not None:
+            self._follower.after_rollback()
 
     @contextmanager
     def read(self) -> Iterator[apsw.Connection]:

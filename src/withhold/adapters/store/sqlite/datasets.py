@@ -11,17 +11,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import apsw
 
 from withhold.adapters.store.sqlite.control import Control
 from withhold.adapters.store.sqlite.ledger import SqliteLedger
+from withhold.adapters.store.sqlite.log import SqliteLog
 from withhold.adapters.store.sqlite.withdrawn import withdrawals_between
 from withhold.domain import fence
 from withhold.domain.admission import Reason
-from withhold.domain.datasets import Dataset, DatasetRef, Manifest, ManifestFile
+from withhold.domain.datasets import (
+    Dataset,
+    DatasetRef,
+    Manifest,
+    ManifestFile,
+    Tagging,
+    committed_body,
+    tagged_body,
+)
 from withhold.domain.fence import Withdrawal
-from withhold.domain.ledger import Event, EventKind, canonical
+from withhold.domain.ledger import Event, EventKind, broken, canonical
 from withhold.domain.names import FileNo, Position, ProductId
 from withhold.errors import FenceClosed, NameTaken
 
@@ -30,13 +40,17 @@ MOST_LOOKS = 16_384
 second. Beyond that it closes unseen, and the build applies everything at once and tries again."""
 
 _COLUMNS = "position, manifest, committed_at"
+_UNTAGGED = (
+    f"SELECT {_COLUMNS} FROM datasets WHERE position NOT IN (SELECT dataset FROM taggings)"
+    " ORDER BY position"
+)
 
 
 class SqliteDatasets:
-    """`ports.Datasets` over the control database and its ledger."""
+    """`ports.Datasets` over the control database, its ledger and its log."""
 
-    def __init__(self, control: Control, ledger: SqliteLedger) -> None:
-        self._control, self._ledger = control, ledger
+    def __init__(self, control: Control, ledger: SqliteLedger, log: SqliteLog) -> None:
+        self._control, self._ledger, self._log = control, ledger, log
 
     def commit(
         self, manifest: Manifest, concerns: Callable[[Withdrawal], bool], recorded_at: int
@@ -90,6 +104,33 @@ class SqliteDatasets:
             rows = connection.execute(f"SELECT {_COLUMNS} FROM datasets ORDER BY position")
             return [_dataset(*row) for row in rows]
 
+    def tag(self, dataset: Dataset, root: bytes, recorded_at: int) -> Tagging:
+        """Append the entry with the root over a version's tags, once."""
+
+        def job(connection: apsw.Connection) -> Tagging:
+            standing = _tagging(connection, dataset)
+            if standing is not None:
+                return standing
+            body = tagged_body(dataset, root)
+            event = Event(EventKind.DATASET_TAGGED, None, body, recorded_at)
+            position = self._ledger.transaction(connection).add(event)
+            connection.execute(
+                "INSERT INTO taggings VALUES (?, ?, ?)", (dataset.position, position, root)
+            )
+            return Tagging(dataset.position, position, root)
+
+        return self._control.run(job)
+
+    def tagging(self, dataset: Dataset) -> Tagging | None:
+        """Return the tagging of a version, None while there is none."""
+        with self._control.read() as connection:
+            return _tagging(connection, dataset)
+
+    def untagged(self) -> Sequence[Dataset]:
+        """Return the versions without a tagging, in order of commit."""
+        with self._control.read() as connection:
+            return [_dataset(*row) for row in connection.execute(_UNTAGGED)]
+
     def _check_fence(
         self,
         connection: apsw.Connection,
@@ -110,17 +151,8 @@ class SqliteDatasets:
             )
 
     def _add(self, connection: apsw.Connection, manifest: Manifest, recorded_at: int) -> Dataset:
-        event = Event(
-            EventKind.DATASET_COMMITTED,
-            None,
-            {
-                "name": manifest.name,
-                "version": manifest.version,
-                "product": manifest.product,
-                "manifest": manifest.sha256(),
-            },
-            recorded_at,
-        )
+        body = committed_body(manifest, self._log.root(manifest.cutoff))
+        event = Event(EventKind.DATASET_COMMITTED, None, body, recorded_at)
         position = self._ledger.transaction(connection).add(event)
         connection.execute(
             "INSERT INTO datasets VALUES (?, ?, ?, ?, ?)",
@@ -133,6 +165,13 @@ class SqliteDatasets:
             ),
         )
         return Dataset(manifest, position, recorded_at)
+
+
+def _tagging(connection: apsw.Connection, dataset: Dataset) -> Tagging | None:
+    row = connection.execute(
+        "SELECT position, root FROM taggings WHERE dataset = ?", (dataset.position,)
+    ).fetchone()
+    return None if row is None else Tagging(dataset.position, Position(row[0]), row[1])
 
 
 def _always(_: Withdrawal) -> bool:
@@ -156,25 +195,25 @@ def _existing(connection: apsw.Connection, manifest: Manifest) -> Dataset | None
 
 
 def _dataset(position: int, manifest: str, committed_at: int) -> Dataset:
-    body = json.loads(manifest)
-    return Dataset(
-        Manifest(
-            name=body["name"],
-            version=body["version"],
-            product=ProductId(body["product"]),
-            files=tuple(
-                ManifestFile(
-                    FileNo(f["no"]), f["sha256"], f["size_bytes"], f["rows"], f["selected"]
-                )
-                for f in body["files"]
-            ),
-            admitted=body["admitted"],
-            withheld={Reason(reason): rows for reason, rows in body["withheld"].items()},
-            cutoff=Position(body["cutoff"]),
-            policy_version=body["policy"]["version"],
-            policy_digest=body["policy"]["digest"],
-            parents=tuple(body["parents"]),
+    try:
+        return Dataset(_manifest(json.loads(manifest)), Position(position), committed_at)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise broken(position, "the manifest kept for it is not one") from None
+
+
+def _manifest(body: dict[str, Any]) -> Manifest:
+    return Manifest(
+        name=body["name"],
+        version=body["version"],
+        product=ProductId(body["product"]),
+        files=tuple(
+            ManifestFile(FileNo(f["no"]), f["sha256"], f["size_bytes"], f["rows"], f["selected"])
+            for f in body["files"]
         ),
-        Position(position),
-        committed_at,
+        admitted=body["admitted"],
+        withheld={Reason(reason): rows for reason, rows in body["withheld"].items()},
+        cutoff=Position(body["cutoff"]),
+        policy_version=body["policy"]["version"],
+        policy_digest=body["policy"]["digest"],
+        parents=tuple(body["parents"]),
     )

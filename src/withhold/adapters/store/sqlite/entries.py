@@ -16,9 +16,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from withhold.adapters.store.sqlite.codec import KINDS
 from withhold.adapters.store.sqlite.keys import SubjectKeys
-from withhold.domain.ledger import CHAIN_START, opening
+from withhold.domain.ledger import (
+    CHAIN_START,
+    PUBLIC,
+    broken,
+    entry_bytes,
+    opening,
+    public_commitment,
+)
 from withhold.domain.names import Position, SubjectNo
-from withhold.errors import VerificationError
 from withhold.ports import Record
 
 NONCE_BYTES = 12
@@ -45,7 +51,7 @@ def unseal(key: bytes, sealed: bytes, entry: bytes, position: int) -> bytes:
     try:
         return AESGCM(_body_key(key)).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], entry)
     except (InvalidTag, ValueError):
-        raise VerificationError(f"entry {position}: its sealed body does not open") from None
+        raise broken(position, "its sealed body does not open") from None
 
 
 def _body_key(key: bytes) -> bytes:
@@ -65,11 +71,16 @@ def read_record(connection: apsw.Connection, keys: SubjectKeys, position: int) -
         return None
     kind, entry, chain, subject, sealed = row
     before = connection.execute("SELECT chain FROM entries WHERE position = ?", (position - 1,)).get
+    if not 0 <= kind < len(KINDS):
+        raise broken(position, "its kind is none that this program knows")
     opened, body = None, sealed
-    if subject is not None:
+    if subject is None:
+        if entry != entry_bytes(Position(position), PUBLIC, public_commitment(body)):
+            raise broken(position, "its body is not what it commits to")
+    else:
         key = keys.get(SubjectNo(subject))
         if key is None:
-            raise VerificationError(f"entry {position}: the key that opens it is gone")
+            raise broken(position, "the key that opens it is gone")
         body = unseal(key, sealed, entry, position)
         opened = opening(key, json.loads(body)["sequence"])
     return Record(

@@ -1,4 +1,4 @@
-"""Subject keys: one random key per subject, in a database of its own.
+"""Keys: one random key per subject, the key of capture tokens, the seeds of the log; one database.
 
 Deleting a key forgets the person while the chain still verifies, so keys stand apart: a backup of the
 control database need not hold them. A key is on disk *before* the entry that needs it: a key without an
@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import secrets
 import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import apsw
@@ -22,12 +23,15 @@ from withhold.domain.names import SubjectNo
 from withhold.errors import StorageError
 
 KEY_BYTES = 32
+DELETED = bytes(KEY_BYTES)  # stands in the place of a key that was deleted
 BLOCK = 1024  # keys made at once
 MEMORY = 262_144  # keys kept in memory; 32 bytes each, and their objects
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS keys(subject INTEGER PRIMARY KEY, key BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS token_key(only INTEGER PRIMARY KEY CHECK(only = 1), key BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS log_name(only INTEGER PRIMARY KEY CHECK(only = 1), name TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS log_seeds(no INTEGER PRIMARY KEY, seed BLOB NOT NULL) STRICT;
 """
 
 
@@ -45,10 +49,12 @@ class SubjectKeys:
             self._connection = connect(path)
             with self._connection:
                 self._connection.execute(_TABLES)
-                self._connection.execute(
-                    "INSERT OR IGNORE INTO token_key VALUES (1, ?)",
-                    (secrets.token_bytes(KEY_BYTES),),
-                )
+                for made_once, value in (
+                    ("token_key VALUES (1, ?)", secrets.token_bytes(KEY_BYTES)),
+                    ("log_seeds VALUES (1, ?)", secrets.token_bytes(KEY_BYTES)),
+                    ("log_name VALUES (1, ?)", f"withhold/{secrets.token_hex(8)}"),
+                ):
+                    self._connection.execute(f"INSERT OR IGNORE INTO {made_once}", (value,))
         except apsw.Error as error:
             raise refused(error) from error
         except OSError as error:
@@ -61,6 +67,30 @@ class SubjectKeys:
         with self._lock:
             return bytes(self._connection.execute("SELECT key FROM token_key").get)
 
+    def log_name(self) -> str:
+        """Return the log's name, which is in every checkpoint and never changes."""
+        with self._lock:
+            return str(self._connection.execute("SELECT name FROM log_name").get)
+
+    def log_seeds(self) -> list[bytes]:
+        """Return the seeds of the log's keys, in the order in which they were made."""
+        with self._lock:
+            rows: list[tuple[bytes]]
+            rows = self._connection.execute("SELECT seed FROM log_seeds ORDER BY no").fetchall()  # type: ignore[assignment]
+        return [seed for (seed,) in rows]
+
+    def add_log_seed(self, seed: bytes) -> None:
+        """Keep another seed, durably.
+
+        Raises:
+            StorageError: the disk refused; nothing was kept.
+        """
+        try:
+            with self._lock, self._connection:
+                self._connection.execute("INSERT INTO log_seeds(seed) VALUES (?)", (seed,))
+        except apsw.Error as error:
+            raise refused(error) from error
+
     def get(self, subject: SubjectNo) -> bytes | None:
         """Return a subject's key, None when there is none (any more)."""
         key = self._known.get(subject)
@@ -72,6 +102,26 @@ class SubjectKeys:
             if key is not None:
                 self._keep(subject, key)
         return key
+
+    def many(self, subjects: Iterable[int]) -> Iterator[bytes | None]:
+        """Yield the key of each subject, None for one whose key is gone; nothing of them is kept.
+
+        Args:
+            subjects: numbers, ascending.
+        """
+        page, keys = -1, dict[int, bytes]()
+        for subject in subjects:
+            if subject // BLOCK != page:
+                page = subject // BLOCK
+                with self._lock:
+                    keys = dict(
+                        self._connection.execute(
+                            "SELECT subject, key FROM keys WHERE subject >= ? AND subject < ?",
+                            (page * BLOCK, (page + 1) * BLOCK),
+                        )
+                    )
+            key = keys.get(subject)
+            yield None if key == DELETED else key
 
     def ensure(self, subject: SubjectNo) -> bytes:
         """Return the key of a new subject, on disk before this returns.

@@ -11,12 +11,15 @@ standings (`consent`), subject keys (`keys`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import apsw
+import numpy as np
+from numpy.typing import NDArray
 
+from withhold.adapters.store.sqlite.codec import KIND_CODE
 from withhold.adapters.store.sqlite.consent import EMPTY, ArrayTable, ConsentCache, advanced
 from withhold.adapters.store.sqlite.control import Control
 from withhold.adapters.store.sqlite.directory import (
@@ -30,11 +33,15 @@ from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.adapters.store.sqlite.transaction import SqliteTransaction
 from withhold.adapters.store.sqlite.verify import verify
 from withhold.domain.directory import Directory
+from withhold.domain.ledger import EventKind
 from withhold.domain.names import Position, SubjectNo
+from withhold.domain.parties import PartyKind
 from withhold.errors import VerificationError
 from withhold.ports import Outcome, Record, Transaction
 
 T = TypeVar("T")
+
+PAGE = 65_536  # parties looked at together; parties of a dataset stand close to each other
 
 
 class SqliteLedger:
@@ -46,6 +53,7 @@ class SqliteLedger:
         self._policies = Policies()
         self._memory = Memory()
         self._consent = ConsentCache()
+        self._earlier = EMPTY
         self._current: tuple[int, SqliteTransaction] | None = None
 
     def append(self, change: Callable[[Transaction], T]) -> T:
@@ -90,7 +98,12 @@ class SqliteLedger:
     def standings_at(self, position: Position) -> ArrayTable:
         """Rebuild the consent table at an earlier position from the entries alone."""
         with self._control.read() as connection:
-            return advanced(EMPTY, connection, min(position, head_of(connection)))
+            to = min(position, head_of(connection))
+            earlier = self._earlier if self._earlier.position <= to else EMPTY
+            table = advanced(earlier, connection, to)
+        if not self._control.is_inside:  # whoever asks for several mostly asks in order
+            self._earlier = table
+        return table
 
     def token_key(self) -> bytes:
         """Return the 32-byte key of capture tokens, made when the ledger was made."""
@@ -115,7 +128,52 @@ class SqliteLedger:
                     "SELECT previous FROM entries WHERE position = ?", (position,)
                 ).get
 
-    def verify(self) -> Position:
+    def first_record(self, subject: SubjectNo) -> Record:
+        """Return the entry that opened a subject."""
+        with self._control.read() as connection:
+            current = read_subject(connection, subject)
+            position = previous = current.last if current else Position(0)
+            while previous:
+                position = previous
+                previous = connection.execute(
+                    "SELECT previous FROM entries WHERE position = ?", (position,)
+                ).get
+            record = read_record(connection, self._keys, position)
+        if record is None:
+            raise VerificationError(f"subject {subject}: the entry that opened it is missing")
+        return record
+
+    def public_records(self, kinds: Collection[EventKind]) -> Iterator[Record]:
+        """Yield the entries of these public kinds, in order; reads the whole ledger."""
+        codes = [KIND_CODE[kind] for kind in kinds]
+        marks = ", ".join("?" * len(codes))
+        with self._control.read() as connection:
+            positions: list[Any] = connection.execute(
+                f"SELECT position FROM entries WHERE kind IN ({marks}) AND subject IS NULL"
+                " ORDER BY position",
+                codes,
+            ).fetchall()
+            for (position,) in positions:
+                record = read_record(connection, self._keys, position)
+                if record is not None:
+                    yield record
+
+    def accounts_of(self, parties: Collection[int]) -> NDArray[np.uint32]:
+        """Return the accounts behind parties, ascending, each once."""
+        wanted = np.unique(np.fromiter(parties, np.uint32, len(parties)))
+        accounts = [np.empty(0, np.uint32)]
+        with self._control.read() as connection:
+            for page in np.unique(wanted // PAGE).tolist():
+                rows = connection.execute(
+                    "SELECT no, subject FROM parties WHERE no >= ? AND no < ? AND kind = ?"
+                    " AND subject IS NOT NULL",
+                    (page * PAGE, (page + 1) * PAGE, int(PartyKind.ACCOUNT)),
+                ).fetchall()
+                found = np.array(rows, np.uint32).reshape(-1, 2)
+                accounts.append(found[np.isin(found[:, 0], wanted), 1])
+        return np.unique(np.concatenate(accounts))
+
+    def verify(self, seen: Callable[[Position], None] | None = None) -> Position:
         """Recompute chain, commitments and derived standings of every entry; return the head."""
         with self._control.read() as connection:
-            return verify(connection, self._keys)
+            return verify(connection, self._keys, seen)

@@ -14,7 +14,7 @@ import apsw
 
 from withhold.errors import StorageError
 
-VERSION = 2
+VERSION = 3
 APPLICATION_ID = 0x57483031  # "WH01": another program's database is never taken for ours
 
 # The ledger and what is derived from it. `entries` is the truth; `previous` is the position of the
@@ -43,6 +43,14 @@ CREATE TABLE deleted_rows(
 CREATE INDEX deleted_rows_by_ordinal ON deleted_rows(product, ordinal);
 """
 
+# The tree over the entries: full tiles of 256 hashes, and the entries that replaced the log's key.
+LOG = """
+CREATE TABLE tiles(
+  level INTEGER NOT NULL, number INTEGER NOT NULL, hashes BLOB NOT NULL,
+  PRIMARY KEY(level, number)) STRICT;
+CREATE TABLE log_keys(position INTEGER PRIMARY KEY, key TEXT NOT NULL) STRICT;
+"""
+
 CREDENTIALS = """
 CREATE TABLE credentials(
   hash BLOB PRIMARY KEY, name TEXT NOT NULL, scopes TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -68,6 +76,8 @@ CREATE TABLE datasets(
   position INTEGER PRIMARY KEY, name TEXT NOT NULL, version INTEGER NOT NULL, manifest TEXT NOT NULL,
   committed_at INTEGER NOT NULL) STRICT;
 CREATE UNIQUE INDEX datasets_by_name ON datasets(name, version);
+CREATE TABLE taggings(
+  dataset INTEGER PRIMARY KEY, position INTEGER NOT NULL UNIQUE, root BLOB NOT NULL) STRICT;
 CREATE TABLE readers(
   id TEXT PRIMARY KEY, dataset TEXT NOT NULL, ends_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE exports(
@@ -75,7 +85,7 @@ CREATE TABLE exports(
   recorded_at INTEGER NOT NULL) STRICT;
 """
 
-TABLES: tuple[str, ...] = (LEDGER, CREDENTIALS, LAKE)
+TABLES: tuple[str, ...] = (LEDGER, LOG, CREDENTIALS, LAKE)
 
 
 def prepare(connection: apsw.Connection) -> None:

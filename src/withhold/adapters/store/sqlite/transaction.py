@@ -32,12 +32,14 @@ from withhold.adapters.store.sqlite.directory import (
 )
 from withhold.adapters.store.sqlite.entries import seal
 from withhold.adapters.store.sqlite.keys import SubjectKeys
+from withhold.domain.absence import secret_commitment, tag_secret
 from withhold.domain.directory import PlanParties, Subject, SubjectKind
 from withhold.domain.ledger import (
     CHAIN_START,
     PUBLIC,
     SEALED,
     Event,
+    EventKind,
     Json,
     chained,
     entry_bytes,
@@ -197,6 +199,10 @@ class SqliteTransaction:
             (position, kind, entry, chain, subject, previous, body, effects),
         )
         self._keep_derived(event, position)
+        if event.kind is EventKind.LOG_KEY_REPLACED:
+            self._connection.execute(
+                "INSERT INTO log_keys VALUES (?, ?)", (position, event.body["key"])
+            )
         self.head, self._chain = position, chain
         return position
 
@@ -213,7 +219,10 @@ class SqliteTransaction:
         key = self._keys.get(subject)
         if key is None:
             raise StorageError(f"subject {subject} has no key (any more); nothing was recorded")
-        body = encode_body(_body(event))
+        stated = _body(event)
+        if event.kind is EventKind.ACCOUNT_OPENED:  # nobody can be given another secret later
+            stated["tag_secret"] = secret_commitment(tag_secret(key)).hex()
+        body = encode_body(stated)
         commitment = sealed_commitment(opening(key, record.sequence), body)
         entry = entry_bytes(position, SEALED, commitment)
         return entry, seal(key, body, entry), before.last if before else Position(0)

@@ -9,6 +9,8 @@ witness outside (design section 6), which comes later.
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import apsw
@@ -18,10 +20,13 @@ from withhold.adapters.store.sqlite.codec import KINDS, decode_subject, effect_p
 from withhold.adapters.store.sqlite.directory import read_plans
 from withhold.adapters.store.sqlite.entries import unseal
 from withhold.adapters.store.sqlite.keys import SubjectKeys
+from withhold.domain.absence import secret_commitment, tag_secret
 from withhold.domain.ledger import (
     CHAIN_START,
     PUBLIC,
     SEALED,
+    EventKind,
+    broken,
     check_entry,
     entry_bytes,
     opening,
@@ -32,6 +37,8 @@ from withhold.domain.names import PartyNo, Position, SubjectNo
 from withhold.domain.standing import OUT, Becomes, Effect, Standing
 from withhold.errors import VerificationError
 
+TOLD_EVERY = 1_024
+
 Row = tuple[int, int, bytes, bytes, int | None, int, bytes, bytes | None]
 
 
@@ -41,6 +48,7 @@ class _Body(msgspec.Struct):
     kind: str
     effects: list[tuple[int, int]]
     sequence: int = 0
+    tag_secret: str = ""
     deleted: list[tuple[str, int]] = []
 
 
@@ -57,8 +65,17 @@ class _Seen:
     )  # subject -> (sequence, position)
 
 
-def verify(connection: apsw.Connection, keys: SubjectKeys) -> Position:
+def verify(
+    connection: apsw.Connection,
+    keys: SubjectKeys,
+    told: Callable[[Position], None] | None = None,
+) -> Position:
     """Check every entry of a snapshot and what is derived from them; return the head.
+
+    Args:
+        connection: the snapshot.
+        keys: of subjects, as they are now.
+        told: told now and then which position was reached.
 
     Raises:
         VerificationError: names the first position, or the record, that does not hold.
@@ -70,10 +87,12 @@ def verify(connection: apsw.Connection, keys: SubjectKeys) -> Position:
     )
     for row in rows:
         _check(row, keys, seen)
+        if told is not None and not seen.position % TOLD_EVERY:
+            told(Position(seen.position))
     kept = set(connection.execute("SELECT position, product, ordinal FROM deleted_rows"))
     if kept != seen.deleted:
         position = min(kept ^ seen.deleted)[0]
-        raise VerificationError(f"entry {position}: its deleted rows are not those of its body")
+        raise broken(position, "its deleted rows are not those of its body")
     _check_records(connection, seen)
     return Position(seen.position)
 
@@ -81,18 +100,26 @@ def verify(connection: apsw.Connection, keys: SubjectKeys) -> Position:
 def _check(row: Row, keys: SubjectKeys, seen: _Seen) -> None:
     position, kind, entry, chain, _, _, _, effects = row
     if position != seen.position + 1:
-        raise VerificationError(f"entry {seen.position + 1} is missing")
+        missing = seen.position + 1
+        raise VerificationError(f"entry {missing} is missing", position=missing)
     check_entry(entry, Position(position), seen.chain, chain)
     body = _opened(row, keys, seen)
-    if body.kind != KINDS[kind].value:
-        raise VerificationError(f"entry {position}: its kind is not that of its body")
-    if body.effects != effect_pairs(effects):
-        raise VerificationError(f"entry {position}: its effects are not those of its body")
+    if not 0 <= kind < len(KINDS) or body.kind != KINDS[kind].value:
+        raise broken(position, "its kind is not that of its body")
+    if body.effects != _pairs(effects, position):
+        raise broken(position, "its effects are not those of its body")
     for party, becomes in body.effects:
         effect = Effect(PartyNo(party), Becomes(becomes))
         seen.standings[party] = effect.standing(Position(position))
     seen.deleted.update((position, product, no) for product, no in body.deleted)
     seen.position, seen.chain = position, chain
+
+
+def _pairs(effects: bytes | None, position: int) -> list[tuple[int, int]]:
+    try:
+        return effect_pairs(effects)
+    except struct.error:
+        raise broken(position, "its effects are not of their form") from None
 
 
 def _opened(row: Row, keys: SubjectKeys, seen: _Seen) -> _Body:
@@ -103,32 +130,41 @@ def _opened(row: Row, keys: SubjectKeys, seen: _Seen) -> _Body:
         return _committed(position, entry, expected, sealed)
     key = keys.get(SubjectNo(subject))
     if key is None:
-        raise VerificationError(f"entry {position}: the key that opens it is gone")
+        raise broken(position, "the key that opens it is gone")
     body = unseal(key, sealed, entry, position)
     sequence, last = seen.last.get(subject, (0, 0))
     commitment = sealed_commitment(opening(key, sequence + 1), body)
     expected = entry_bytes(Position(position), SEALED, commitment)
     opened = _committed(position, entry, expected, body)
     if opened.sequence != sequence + 1 or previous != last:
-        raise VerificationError(f"entry {position}: an entry of its subject before it is missing")
+        raise broken(position, "an entry of its subject before it is missing")
+    if opened.kind == EventKind.ACCOUNT_OPENED.value and opened.tag_secret != _tag_secret(key):
+        raise broken(position, "it commits to another secret than the account's key gives")
     seen.last[subject] = (opened.sequence, position)
     return opened
 
 
+def _tag_secret(key: bytes) -> str:
+    return secret_commitment(tag_secret(key)).hex()
+
+
 def _committed(position: int, entry: bytes, expected: bytes, body: bytes) -> _Body:
     if entry != expected:
-        raise VerificationError(f"entry {position}: its body is not what it commits to")
+        raise broken(position, "its body is not what it commits to")
     try:
         return msgspec.json.decode(body, type=_Body)
     except msgspec.DecodeError:
-        raise VerificationError(f"entry {position}: its body is not of a known form") from None
+        raise broken(position, "its body is not of a known form") from None
 
 
 def _check_records(connection: apsw.Connection, seen: _Seen) -> None:
     """Check that records say what follows from the entries."""
     known = 0
     for no, data in connection.execute("SELECT no, record FROM subjects ORDER BY no"):
-        subject = decode_subject(data)
+        try:
+            subject = decode_subject(data)
+        except msgspec.MsgspecError:
+            raise VerificationError(f"subject {no}: its record is not one") from None
         known += 1
         if seen.last.get(no) != (subject.sequence, subject.last):
             raise VerificationError(f"subject {no}: its record does not name its newest entry")

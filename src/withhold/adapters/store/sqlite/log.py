@@ -1,0 +1,260 @@
+"""The tree over the entries: grown inside each commit, signed after it, before anybody is told.
+
+    jobs -> entries -> [tree grown, full tiles kept] -> COMMIT (fsync) -> [head signed] -> confirmed
+
+The edge of the tree, what no full tile holds yet, is memory alone: it follows from the last tiles and
+the entries after them. So a crash leaves nothing to repair, and an edge that another process has passed
+is caught up from the entries. A head is signed only once its entries are on disk; Ed25519 has no chance
+in it, so every process signs the same head with the same bytes.
+
+Source: design section 6; RFC 6962; C2SP tlog-tiles and tlog-checkpoint.
+Not here: the arithmetic (`domain.tree`, `domain.tiles`), seeds (`log_keys`), other people's signatures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import apsw
+
+from withhold.adapters.store.sqlite.control import Control
+from withhold.adapters.store.sqlite.entries import head_of
+from withhold.adapters.store.sqlite.log_keys import LogKeys
+from withhold.domain.checkpoints import Checkpoint, LogKey, signed
+from withhold.domain.names import Position
+from withhold.domain.notes import Signs
+from withhold.domain.proofs import LogProof
+from withhold.domain.tiles import (
+    ENTRIES,
+    TILE_BYTES,
+    WIDTH,
+    FullTile,
+    ReadTile,
+    RightEdge,
+    TileHashes,
+    TileId,
+    bundle,
+    check_tiles,
+    rebuilt,
+)
+from withhold.domain.tree import (
+    HASH_BYTES,
+    Proof,
+    consistency_proof,
+    inclusion_proof,
+    leaf_hash,
+    root_at,
+)
+from withhold.errors import InputError, VerificationError
+
+FAR = 4 * WIDTH  # entries; from further behind the edge is rebuilt from tiles
+
+_STATE = "SELECT coalesce(max(position), 0), (SELECT count(*) FROM log_keys) FROM entries"
+_ENTRIES = "SELECT entry FROM entries WHERE position > ? AND position <= ? ORDER BY position"
+
+
+class _Head(NamedTuple):
+    """A tree whose entries are on disk, and its signed checkpoint."""
+
+    edge: RightEdge
+    note: bytes
+
+
+class SqliteLog:
+    """Implements `ports.Log`, and follows every commit of the control database."""
+
+    def __init__(self, control: Control, keys: LogKeys) -> None:
+        """Follow the commits of a control database.
+
+        Raises:
+            VerificationError: the stored tiles are not those of a tree.
+        """
+        self._control = control
+        self._keys = keys
+        self._head: _Head | None = None
+        self._next: tuple[RightEdge, Sequence[Signs]] | None = None
+        control.follow(self)
+
+    @property
+    def origin(self) -> str:
+        return self._keys.origin
+
+    # --- following commits ------------------------------------------------------------------------
+
+    def before_commit(self, connection: apsw.Connection) -> None:
+        """Grow the tree by the entries of this transaction, and keep the tiles that became full."""
+        size, replaced = _state(connection)
+        edge = self._head.edge if self._head is not None else RightEdge()
+        if self._head is not None and size == edge.size:
+            return
+        edge, full = _caught_up(connection, edge, size)
+        self._next = (edge, self._keys.signers(connection, replaced, size))
+        # of what another process appended the tiles are there already
+        connection.executemany(
+            "INSERT OR IGNORE INTO tiles VALUES (?, ?, ?)",
+            [(tile.level, tile.number, tile.hashes) for tile in full],
+        )
+
+    def after_commit(self) -> None:
+        """Sign the new head; whoever waits is told after this."""
+        found, self._next = self._next, None
+        if found is not None:
+            self._head = self._signed(*found)
+
+    def after_rollback(self) -> None:
+        """Forget what the transaction would have added."""
+        self._next = None
+
+    def _signed(self, edge: RightEdge, signers: Sequence[Signs]) -> _Head:
+        return _Head(edge, bytes(signed(Checkpoint(self.origin, edge.head()), signers, 0)))
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def keys(self) -> tuple[LogKey, ...]:
+        with self._control.read() as connection:
+            return self._keys.public(connection, _state(connection)[1])
+
+    def checkpoint(self) -> bytes:
+        return self._current().note
+
+    def proof(self, position: Position) -> LogProof:
+        return self.proofs((position,))[0]
+
+    def proofs(self, positions: Sequence[Position]) -> tuple[LogProof, ...]:
+        edge, note = self._current()
+        hash_at = TileHashes(self._read).at(edge)
+        for position in positions:
+            if not 0 < position <= edge.size:
+                raise InputError(f"proof: no entry {position}; the ledger has {edge.size}")
+        return tuple(
+            LogProof(position - 1, inclusion_proof(position - 1, edge.size, hash_at), note)
+            for position in positions
+        )
+
+    def root(self, size: int) -> bytes:
+        with self._control.read() as connection:
+            head = head_of(connection)
+            if not 0 <= size <= head:
+                raise InputError(f"tree: expected a size up to {head}, got {size}")
+            known = self._head.edge if self._head is not None else RightEdge()
+            if known.size < size:
+                known, _ = _caught_up(connection, known, size)
+            if known.size == size:
+                return known.head().root
+            return root_at(size, TileHashes(_reader(connection)).at(known))
+
+    def consistency(self, old: int, new: int) -> Proof:
+        edge = self._current().edge
+        if new > edge.size:
+            raise InputError(f"proof: expected sizes up to {edge.size}, got {new}")
+        if new == edge.size:
+            return consistency_proof(old, new, TileHashes(self._read).at(edge))
+        with self._control.read() as connection:
+            then = _edge_at(connection, new)
+        return consistency_proof(old, new, TileHashes(self._read).at(then))
+
+    def tile(self, tile: TileId) -> bytes | None:
+        edge = self._current().edge
+        first = tile.number * WIDTH
+        if tile.level == ENTRIES:
+            return self._bundle(first, tile.width, edge.size)
+        if tile.level >= len(edge.partial):
+            return None
+        count = edge.size >> 8 * tile.level
+        if first + tile.width > count:
+            return None
+        is_last = first + WIDTH > count
+        hashes = edge.partial[tile.level] if is_last else self._read(tile.level, tile.number)
+        return hashes[: tile.width * HASH_BYTES]
+
+    def _bundle(self, first: int, width: int, size: int) -> bytes | None:
+        if first + width > size:
+            return None
+        with self._control.read() as connection:
+            return bundle(
+                entry for (entry,) in connection.execute(_ENTRIES, (first, first + width))
+            )
+
+    def new_key(self) -> str:
+        return self._keys.new()
+
+    def verify(self, seen: Callable[[Position], None] | None = None) -> Position:
+        with self._control.read() as connection:
+            size = head_of(connection)
+            edge = _edge_at(connection, size)
+
+            def leaves() -> Iterator[list[bytes]]:
+                for at in range(0, size, FAR):
+                    if seen is not None:
+                        seen(Position(at))
+                    yield _leaves(connection, at, min(at + FAR, size))
+
+            check_tiles(edge, leaves(), _reader(connection))
+        return Position(size)
+
+    def _current(self) -> _Head:
+        """Return the tree of all that is durable now, signed."""
+        with self._control.read() as connection:
+            size, replaced = _state(connection)
+            known = self._head
+            if known is not None and known.edge.size >= size:
+                return known
+            edge, _ = _caught_up(connection, known.edge if known else RightEdge(), size)
+            return self._signed(edge, self._keys.signers(connection, replaced, size))
+
+    def _read(self, level: int, number: int) -> bytes:
+        with self._control.read() as connection:
+            return _reader(connection)(level, number)
+
+
+def _caught_up(
+    connection: apsw.Connection, edge: RightEdge, size: int
+) -> tuple[RightEdge, list[FullTile]]:
+    """Return the edge at a size, and the tiles that became full on the way, if it was near."""
+    if size - edge.size > FAR and edge.size < (size & ~(WIDTH - 1)):
+        stored = connection.execute("SELECT max(number) FROM tiles WHERE level = 0").get
+        full = 0 if stored is None else (stored + 1) * WIDTH
+        edge = _edge_at(connection, min(full, size & ~(WIDTH - 1)))
+    if edge.size > size:
+        raise VerificationError(
+            f"tree: the ledger has {size} entries and {edge.size} were signed; it was cut off"
+        )
+    tiles: list[FullTile] = []
+    while edge.size < size:
+        until = min(size, edge.size + FAR)
+        edge, more = edge.grown(_leaves(connection, edge.size, until))
+        tiles += more
+        if edge.size != until:
+            raise VerificationError(f"tree: entry {edge.size + 1} is missing")
+    return edge, tiles
+
+
+def _edge_at(connection: apsw.Connection, size: int) -> RightEdge:
+    """Rebuild the edge of a tree from the tiles and the entries after the last one."""
+    return rebuilt(size, _leaves(connection, size - size % WIDTH, size), _reader(connection))
+
+
+def _state(connection: apsw.Connection) -> tuple[int, int]:
+    """Return the position of the last entry, and how often the log's key was replaced."""
+    found: Any = connection.execute(_STATE).fetchone()
+    size, replaced = found
+    return size, replaced
+
+
+def _leaves(connection: apsw.Connection, after: int, until: int) -> list[bytes]:
+    """Return the leaf hashes of the entries after a position, up to another."""
+    rows: Any = connection.execute(_ENTRIES, (after, until))
+    return [leaf_hash(entry) for (entry,) in rows]
+
+
+def _reader(connection: apsw.Connection) -> ReadTile:
+    def read(level: int, number: int) -> bytes:
+        found = connection.execute(
+            "SELECT hashes FROM tiles WHERE level = ? AND number = ?", (level, number)
+        ).get
+        if found is None or len(found) != TILE_BYTES:
+            raise VerificationError(f"tile {level}/{number}: expected it among the stored tiles")
+        return bytes(found)
+
+    return read

@@ -1,0 +1,78 @@
+"""Jobs that wait for the control database, and how whoever waits is told.
+
+A thread waits at a gate; somebody who may not block is called. Either way only what is on disk counts as
+a result. Not here: queueing, leading and committing (`control`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+import apsw
+
+from withhold.errors import StorageError
+from withhold.ports import Outcome
+
+T = TypeVar("T")
+
+
+class Ticket(Generic[T]):
+    """A job that waits, and what became of it; implements `ports.Outcome`."""
+
+    __slots__ = ("error", "is_done", "is_durable", "job", "result")
+
+    def __init__(self, job: Callable[[apsw.Connection], T]) -> None:
+        self.job = job
+        self.result: T | None = None
+        self.error: BaseException | None = None
+        self.is_done = False
+        self.is_durable = False
+
+    def get(self) -> T:
+        """Return the job's result, which is on disk, or raise why there is none."""
+        if self.error is not None:
+            raise self.error
+        if not self.is_durable:  # whoever led was interrupted before this job's turn
+            raise StorageError("interrupted; nothing was recorded")
+        return self.result  # type: ignore[return-value]  # T may itself be None
+
+    def settle(self) -> None:
+        """Tell whoever waits that the job is done."""
+        raise NotImplementedError
+
+
+class Waiting(Ticket[T]):
+    """The job of a thread that waits. Its gate opens when the job is done, or when it has to lead."""
+
+    __slots__ = ("gate", "is_leading")
+
+    def __init__(self, job: Callable[[apsw.Connection], T]) -> None:
+        super().__init__(job)
+        self.is_leading = False
+        self.gate = threading.Lock()
+        self.gate.acquire()
+
+    def settle(self) -> None:
+        self.is_done = True
+        self.gate.release()
+
+
+class Submitted(Ticket[T]):
+    """The job of somebody who does not wait and is told."""
+
+    __slots__ = ("tell",)
+
+    def __init__(
+        self, job: Callable[[apsw.Connection], T], tell: Callable[[Outcome[T]], None]
+    ) -> None:
+        super().__init__(job)
+        self.tell = tell
+
+    def settle(self) -> None:
+        self.is_done = True
+        # a listener's own fault changes nothing that is on disk, and others wait behind it
+        with suppress(Exception):
+            self.tell(self)

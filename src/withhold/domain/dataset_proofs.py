@@ -1,0 +1,285 @@
+"""A person's proof that a dataset has rows of them, or has none: one JSON document, checked offline.
+
+    format         "withhold/dataset-proof/v1"
+    account        the account's id          \\
+    dataset        NAME@VERSION               > for people; each must be what the entries say
+    present        true or false             /
+    secret         u, hexadecimal: whoever has it can make this account's tags
+    tag_proof      base64 of the proof in the prefix tree
+    tagging        {"event", "proof"}             the entry with the root over the version's tags
+    account_entry  {"event", "opening", "proof"}  the entry that opened the account, which commits to u
+
+``event`` is the canonical JSON that an entry commits to, ``proof`` the text of a C2SP tlog-proof. Both
+proofs have one checkpoint, so that both entries are shown to be in one tree. Whoever checks needs the
+log's public key and nothing else: not the operator, not the account's key, not the ledger.
+
+Invariant: what is said for people is only ever what the signed tree says; everything else is refused.
+
+What it does not prove: that the tags are those of the people whose rows the dataset has. That takes an
+auditor with the manifest and the keys (`services.audit`).
+
+Source: design section 6. Not here: making one (`services.absence`).
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from withhold.domain.absence import (
+    Kind,
+    TagProof,
+    check_absent,
+    check_present,
+    dataset_id,
+    parse_tag_proof,
+    secret_commitment,
+    tag_of,
+)
+from withhold.domain.checkpoints import OpenedCheckpoint, Trust
+from withhold.domain.ledger import (
+    PUBLIC,
+    SEALED,
+    EventKind,
+    Json,
+    canonical,
+    entry_bytes,
+    public_commitment,
+    sealed_commitment,
+)
+from withhold.domain.names import AccountId, Position
+from withhold.domain.notes import Verifies, decoded, encoded
+from withhold.domain.proofs import LogProof, check_proof, parse_proof
+from withhold.domain.tree import leaf_hash
+from withhold.errors import VerificationError
+
+FORMAT = "withhold/dataset-proof/v1"
+
+_FIELDS = {
+    "format": str,
+    "account": str,
+    "dataset": str,
+    "present": bool,
+    "secret": str,
+    "tag_proof": str,
+    "tagging": dict,
+    "account_entry": dict,
+}
+_TAGGING = {"event": str, "proof": str}
+_ACCOUNT_ENTRY = {"event": str, "opening": str, "proof": str}
+_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEntry:
+    """An entry with what it commits to and where it stands.
+
+    Attributes:
+        event: the canonical bytes of its event body.
+        opening: ``r`` of a sealed event, None of a public one.
+        proof: that the entry is in the log.
+    """
+
+    event: bytes
+    opening: bytes | None
+    proof: LogProof
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetProof:
+    """The parts of the document that everything else follows from.
+
+    Attributes:
+        secret: ``u`` of the account.
+        tag_proof: what stands in the place of its tag.
+        tagging: the entry with the root.
+        account_entry: the entry that opened the account.
+    """
+
+    secret: bytes
+    tag_proof: TagProof
+    tagging: ShownEntry
+    account_entry: ShownEntry
+
+    def document(self) -> dict[str, Json]:
+        """Return the document, as it is handed out."""
+        tagging, opened = _event(self.tagging.event), _event(self.account_entry.event)
+        return {
+            "format": FORMAT,
+            "account": opened["subject"],
+            "dataset": tagging["dataset"],
+            "present": self.tag_proof.kind is Kind.PRESENT,
+            "secret": self.secret.hex(),
+            "tag_proof": encoded(bytes(self.tag_proof)),
+            "tagging": _shown(self.tagging),
+            "account_entry": _shown(self.account_entry),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a proof shows.
+
+    Attributes:
+        present: whether the account had a row that the version yielded when it was committed.
+        commit: the entry that committed the version.
+        manifest: the hash of its manifest, in hexadecimal.
+        tagged: the entry with the root over its tags.
+        opened: the entry that opened the account.
+        checkpoint: the signed head that all this follows from.
+    """
+
+    account: AccountId
+    dataset: str
+    present: bool
+    commit: Position
+    manifest: str
+    tagged: Position
+    opened: Position
+    checkpoint: OpenedCheckpoint
+
+
+def parse(document: Mapping[str, object]) -> DatasetProof:
+    """Return a document in its parts; nothing is checked yet but its form.
+
+    Raises:
+        VerificationError: it is not of the form.
+    """
+    _check_fields(document, _FIELDS, "the document")
+    if document["format"] != FORMAT:
+        raise _refused(f"the format {FORMAT}", "another")
+    return DatasetProof(
+        _hash(document["secret"], "secret"),
+        parse_tag_proof(decoded(str(document["tag_proof"]))),
+        _entry(document["tagging"], _TAGGING, "tagging"),
+        _entry(document["account_entry"], _ACCOUNT_ENTRY, "account_entry"),
+    )
+
+
+def check(document: Mapping[str, object], trust: Trust, verifies: Verifies) -> Verdict:
+    """Check a document and return what it shows.
+
+    Args:
+        document: as parsed from JSON.
+        trust: whom the caller believes; never taken from the document.
+        verifies: checks one signature.
+
+    Raises:
+        VerificationError: it does not follow; the message says what.
+        InputError: two of the trusted keys cannot be told apart.
+    """
+    # 1. the document has its one form
+    proof = parse(document)
+    # 2. both entries are in one tree that the log signed
+    if proof.tagging.proof.checkpoint != proof.account_entry.proof.checkpoint:
+        raise _refused("one checkpoint for both entries", "two")
+    checkpoint = _check_entry(proof.tagging, trust, verifies)
+    _check_entry(proof.account_entry, trust, verifies)
+    # 3. one of them opened the account, and fixed its secret
+    account = _account_of(proof)
+    # 4. the other holds the root over the tags of one version
+    event = _event(proof.tagging.event)
+    if event.get("kind") != EventKind.DATASET_TAGGED.value or event.get("v") != 1:
+        raise _refused("an entry that tags a dataset", "another kind")
+    dataset, manifest, commit = event.get("dataset"), event.get("manifest"), event.get("commit")
+    tagged = _position(proof.tagging)
+    if not (isinstance(dataset, str) and isinstance(manifest, str) and _HASH.fullmatch(manifest)):
+        raise _refused("a dataset and the hash of its manifest in the tagging", "something else")
+    if not isinstance(commit, int) or isinstance(commit, bool) or not 0 < commit < tagged:
+        raise _refused("a commit before the tagging", "something else")
+    # 5. what stands in the place of the account's tag
+    tag = tag_of(proof.secret, dataset_id(dataset, manifest))
+    present = proof.tag_proof.kind is Kind.PRESENT
+    check_tag = check_present if present else check_absent
+    check_tag(tag, proof.tag_proof, _hash(event.get("root"), "root"))
+    # 6. what people read is what was shown
+    said = {name: document[name] for name in ("account", "dataset", "present")}
+    if said != {"account": account, "dataset": dataset, "present": present}:
+        raise _refused("what its entries say", "another account, dataset or claim")
+    opened = _position(proof.account_entry)
+    return Verdict(
+        account, dataset, present, Position(commit), manifest, tagged, opened, checkpoint
+    )
+
+
+def _account_of(proof: DatasetProof) -> AccountId:
+    """Return whose entry it is, checked to be the opening that commits to the secret."""
+    event = _event(proof.account_entry.event)
+    stated = (event.get("kind"), event.get("v"), event.get("sequence"))
+    if stated != (EventKind.ACCOUNT_OPENED.value, 1, 1):
+        raise _refused("the entry that opened the account", "another")
+    committed = _hash(event.get("tag_secret"), "tag_secret")
+    if not hmac.compare_digest(committed, secret_commitment(proof.secret)):
+        raise _refused("the secret that the account's entry commits to", "another")
+    account = event.get("subject")
+    if not isinstance(account, str):
+        raise _refused("an account in its entry", "none")
+    return AccountId(account)
+
+
+def _check_entry(shown: ShownEntry, trust: Trust, verifies: Verifies) -> OpenedCheckpoint:
+    """Recompute an entry from its event and check that it is in the log."""
+    if shown.opening is None:
+        entry = entry_bytes(_position(shown), PUBLIC, public_commitment(shown.event))
+    else:
+        commitment = sealed_commitment(shown.opening, shown.event)
+        entry = entry_bytes(_position(shown), SEALED, commitment)
+    return check_proof(leaf_hash(entry), shown.proof, trust, verifies)
+
+
+def _position(shown: ShownEntry) -> Position:
+    return Position(shown.proof.index + 1)
+
+
+# --- form ---------------------------------------------------------------------------------------------
+
+
+def _shown(entry: ShownEntry) -> dict[str, Json]:
+    shown: dict[str, Json] = {"event": entry.event.decode(), "proof": bytes(entry.proof).decode()}
+    return shown if entry.opening is None else {**shown, "opening": entry.opening.hex()}
+
+
+def _entry(value: object, fields: Mapping[str, type], where: str) -> ShownEntry:
+    assert isinstance(value, dict)  # as its field is checked to be
+    _check_fields(value, fields, where)
+    opening = _hash(value["opening"], "opening") if "opening" in fields else None
+    return ShownEntry(_bytes(value["event"]), opening, parse_proof(_bytes(value["proof"])))
+
+
+def _event(event: bytes) -> dict[str, Json]:
+    """Return an event body, which has one form, so that it says one thing to every reader."""
+    try:
+        body = json.loads(event)
+        if isinstance(body, dict) and canonical(body) == event:
+            return body
+    except (ValueError, RecursionError):
+        pass
+    raise _refused("an event as canonical JSON", "something else")
+
+
+def _check_fields(value: Mapping[str, object], fields: Mapping[str, type], where: str) -> None:
+    is_formed = value.keys() == fields.keys() and all(
+        type(value[name]) is kind for name, kind in fields.items()
+    )
+    if not is_formed:
+        raise _refused(f"{', '.join(fields)} in {where}", "something else")
+
+
+def _hash(value: object, where: str) -> bytes:
+    if not isinstance(value, str) or not _HASH.fullmatch(value):
+        raise _refused(f"32 bytes as lower-case hexadecimal in {where}", "something else")
+    return bytes.fromhex(value)
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise _refused("text", "half of a character") from None
+
+
+def _refused(expected: str, got: str) -> VerificationError:
+    return VerificationError(f"dataset proof: expected {expected}, got {got}")

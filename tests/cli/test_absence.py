@@ -1,0 +1,107 @@
+"""Proofs about datasets on the command line, and what follows a build."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.conftest import Shell
+from withhold.adapters.embedded import open_embedded
+from withhold.domain.names import ProductId
+from withhold.services import builds
+
+
+def test_a_proof_is_made_and_checked_where_there_is_no_home(shell: Shell, tmp_path: Path) -> None:
+    _two_people(shell)
+    built = shell.json("build", "chat", "--product", "vibe")
+    out = tmp_path / "proof.json"
+    made = shell.json("prove", "ana", "chat@1", "--out", str(out))
+    assert made["present"] is True
+    (key,) = made["keys"]
+    elsewhere = ("--home", str(tmp_path / "nothing"), "--key", key)
+    found = shell.json("verify", str(out), *elsewhere)
+    assert found["verified"] is True
+    assert (found["account"], found["dataset"], found["present"]) == ("ana", "chat@1", True)
+    assert found["position"] == built["position"] == found["tagged"] - 1
+    assert "chat@1 had rows of ana" in shell.ok("verify", str(out), *elsewhere)
+    assert "had rows of ana" in shell.ok("verify", str(out)), "the home's own keys"
+    assert not (tmp_path / "nothing").exists()
+    assert "--key" in shell.run("verify", str(out), *elsewhere[:2]).err
+
+    shell.ok("account", "put", "zoe")
+    said = shell.ok("prove", "zoe", "chat@1", "--out", str(out))
+    assert "chat@1 had no rows of zoe" in said and f"--key {key}" in said
+    assert "had no rows of zoe" in shell.ok("verify", str(out))
+    assert shell.json("prove", "zoe", "chat@1") == json.loads(out.read_text(encoding="utf-8"))
+
+
+def test_a_proof_that_does_not_hold_is_one_line_and_exit_code_2(
+    shell: Shell, tmp_path: Path
+) -> None:
+    _two_people(shell)
+    shell.ok("build", "chat", "--product", "vibe")
+    document = shell.json("prove", "ana", "chat@1")
+    path = tmp_path / "proof.json"
+    for wrong in (
+        {**document, "present": False},
+        {**document, "account": "ben"},
+        {**document, "secret": "00" * 32},
+        {**document, "more": 1},
+    ):
+        path.write_text(json.dumps(wrong), encoding="utf-8")
+        done = shell.run("verify", str(path))
+        assert (done.code, done.err.count("\n")) == (2, 1)
+        assert "dataset proof: expected" in done.err
+    twice = json.dumps(document)[:-1] + ', "present": false}'
+    path.write_text(twice, encoding="utf-8")
+    assert "twice" in shell.run("verify", str(path)).err
+    path.write_text(json.dumps(document), encoding="utf-8")
+    for keys in (["--key", "nonsense"], ["--key", "other+00000000+AAAA"]):
+        assert shell.run("verify", str(path), *keys).code == 2
+    assert shell.run("prove", "ana", "chat@9").code == 2
+    assert shell.run("prove", "ana", "chat@1", "--out", str(tmp_path)).code == 2
+
+
+def test_a_build_whose_tags_fail_is_committed_and_says_so(shell: Shell) -> None:
+    _two_people(shell)
+    shell.ok("build", "chat", "--product", "vibe")
+    for path in (shell.home / "lake").rglob("*.parquet"):
+        path.write_bytes(path.read_bytes()[:-50])
+    done = shell.run("build", "chat", "--product", "vibe", "--json")
+    assert done.code == 0
+    assert json.loads(done.out)["version"] == 2
+    assert "chat@2 is committed, its tags were not made" in done.err
+    failed = shell.run("audit", "--json")
+    assert failed.code == 2
+    report = json.loads(failed.out)
+    assert (report["holds"], report["untagged"]) == (False, ["chat@2"])
+    assert report["first_position"] == min(
+        fault["position"] for fault in report["faults"] if fault["position"]
+    )
+    assert f"position {report['first_position']} is the first" in failed.err
+
+
+def test_tags_that_were_not_made_are_made_by_a_command(shell: Shell) -> None:
+    _two_people(shell)
+    with open_embedded(shell.home) as ports:
+        builds.build(ports, "chat", ProductId("vibe"))
+    assert "chat@1 is not tagged yet" in shell.ok("audit")
+    assert shell.json("tag") == {"tagged": 1}
+    assert "0 versions tagged" in shell.ok("tag")
+    assert shell.json("audit")["untagged"] == []
+
+
+def _two_people(shell: Shell) -> None:
+    for person in ("ana", "ben"):
+        shell.ok("account", "put", person)
+    shell.ok("import", shell.rows(*(_chat(person) for person in ("ana", "ben"))))
+
+
+def _chat(person: str) -> dict[str, object]:
+    return {
+        "id": f"{person}-1",
+        "product": "vibe",
+        "kind": "conversation",
+        "account": person,
+        "messages": [{"role": "user", "content": f"hello from {person}"}],
+    }
