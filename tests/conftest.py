@@ -34,5 +34,5 @@ settings.load_profile(
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep a test from reading the installation of whoever runs it."""
-    for name in ("WITHHOLD_HOME", "WITHHOLD_LISTEN", "WITHHOLD_DEMO"):
+    for name in ("WITHHOLD_HOME", "WITHHOLD_LISTEN", "WITHHOLD_DEMO", "WITHHOLD_ORIGIN"):
         monkeypatch.delenv(name, raising=False)

@@ -29,7 +29,7 @@ from withhold.adapters.store.sqlite.ledger import SqliteLedger
 from withhold.adapters.store.sqlite.log import SqliteLog
 from withhold.adapters.store.sqlite.log_keys import LogKeys
 from withhold.adapters.store.sqlite.readers import SqliteReaders
-from withhold.errors import StorageError
+from withhold.errors import InputError, StorageError
 from withhold.ports import Ports
 
 KEYS, CAPTURE, CONTROL, LAKE = "keys.db", "capture.db", "control.db", "lake"
@@ -42,11 +42,16 @@ def exists(home: Path) -> bool:
 
 
 @contextmanager
-def open_embedded(home: Path) -> Iterator[Ports]:
+def open_embedded(home: Path, origin: str | None = None) -> Iterator[Ports]:
     """Open the installation in a folder, making it when the folder is empty or absent.
+
+    Args:
+        home: the folder.
+        origin: the name of its log; one that is made without gets one by chance.
 
     Raises:
         StorageError: the disk refused, or a part of the installation is missing.
+        InputError: the log has another name.
     """
     if exists(home):
         for part in (KEYS, CAPTURE, LAKE):
@@ -58,12 +63,17 @@ def open_embedded(home: Path) -> Iterator[Ports]:
     except OSError as error:
         raise StorageError(f"home {home}: it cannot be made ({error.strerror})") from error
     with ExitStack() as stack:
-        yield _compose(home, stack)
+        yield _compose(home, stack, origin)
 
 
-def _compose(home: Path, stack: ExitStack) -> Ports:
-    keys = SubjectKeys(home / KEYS)
+def _compose(home: Path, stack: ExitStack, origin: str | None) -> Ports:
+    keys = SubjectKeys(home / KEYS, origin)
     stack.callback(keys.close)
+    if origin not in {None, keys.log_name()}:
+        raise InputError(
+            f"the log of this home is {keys.log_name()}, not {origin}; a name is given once, when the "
+            "home is made: leave WITHHOLD_ORIGIN out"
+        )
     intake = SqliteIntake(home / CAPTURE, _intake_key(keys))
     stack.callback(intake.close)
     control = Control(home / CONTROL)

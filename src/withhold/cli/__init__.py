@@ -13,7 +13,17 @@ import typer
 from typer.exceptions import TyperException
 
 from withhold import __version__
-from withhold.cli import data, directory, evidence, maintenance, policy, preferences, server, token
+from withhold.cli import (
+    data,
+    directory,
+    evidence,
+    log,
+    maintenance,
+    policy,
+    preferences,
+    server,
+    token,
+)
 from withhold.cli.output import safe, say
 from withhold.errors import WithholdError
 
@@ -41,6 +51,7 @@ app.add_typer(directory.organization, name="organization")
 app.add_typer(data.delete, name="delete")
 app.add_typer(token.app, name="token")
 app.add_typer(policy.app, name="policy")
+app.add_typer(log.app, name="log")
 
 
 @app.callback()

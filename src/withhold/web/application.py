@@ -15,7 +15,7 @@ from withhold import __version__
 from withhold.errors import WithholdError
 from withhold.ports import Ports
 from withhold.web import openapi, page, problems
-from withhold.web.api import datasets, directory, interactions, preferences, receipts
+from withhold.web.api import datasets, directory, interactions, log, preferences, receipts
 from withhold.web.appends import Appends
 from withhold.web.auth import ports_of
 from withhold.web.routes import Lanes, answer, off_loop
@@ -42,6 +42,15 @@ API: tuple[HTTPRouteHandler, ...] = (
     datasets.post_version,
     receipts.get_receipt,
 )
+
+LOG: tuple[HTTPRouteHandler, ...] = (
+    log.get_checkpoint,
+    log.get_kept,
+    log.get_witnessed,
+    log.get_keys,
+    log.get_tile,
+)
+"""What anyone may read: no token is asked for."""
 
 
 @get("/openapi.json")
@@ -78,6 +87,7 @@ def make_application(ports: Ports, home: Path) -> Litestar:
     return Litestar(
         [
             Router("/v1", route_handlers=[*API, get_openapi]),
+            Router("/log", route_handlers=LOG),
             get_health,
             page.get_start,
             page.get_static,

@@ -30,14 +30,19 @@ CREATE TABLE IF NOT EXISTS keys(subject INTEGER PRIMARY KEY, key BLOB NOT NULL) 
 CREATE TABLE IF NOT EXISTS token_key(only INTEGER PRIMARY KEY CHECK(only = 1), key BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS log_name(only INTEGER PRIMARY KEY CHECK(only = 1), name TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS log_seeds(no INTEGER PRIMARY KEY, seed BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS second_seeds(no INTEGER PRIMARY KEY, seed BLOB NOT NULL) STRICT;
 """
 
 
 class SubjectKeys:
     """The keys of one home, for any number of threads and processes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, log_name: str | None = None) -> None:
         """Open the keys, making the file, readable by its owner alone, when it is not there.
+
+        Args:
+            path: of the file.
+            log_name: the name that the log gets when it is made; None for one by chance.
 
         Raises:
             StorageError: it cannot be opened.
@@ -50,7 +55,8 @@ class SubjectKeys:
                 for made_once, value in (
                     ("token_key VALUES (1, ?)", secrets.token_bytes(KEY_BYTES)),
                     ("log_seeds VALUES (1, ?)", secrets.token_bytes(KEY_BYTES)),
-                    ("log_name VALUES (1, ?)", f"withhold/{secrets.token_hex(8)}"),
+                    ("second_seeds VALUES (1, ?)", secrets.token_bytes(KEY_BYTES)),
+                    ("log_name VALUES (1, ?)", log_name or f"withhold/{secrets.token_hex(8)}"),
                 ):
                     self._connection.execute(f"INSERT OR IGNORE INTO {made_once}", (value,))
         except apsw.Error as error:
@@ -70,15 +76,18 @@ class SubjectKeys:
         with self._lock:
             return str(self._connection.execute("SELECT name FROM log_name").get)
 
-    def log_seeds(self) -> list[bytes]:
-        """Return the seeds of the log's keys, in the order in which they were made."""
+    def log_seeds(self) -> list[tuple[bytes, bytes]]:
+        """Return the seeds of the log's keys, Ed25519 and ML-DSA-44, in the order they were made."""
         with self._lock:
-            rows: list[tuple[bytes]]
-            rows = self._connection.execute("SELECT seed FROM log_seeds ORDER BY no").fetchall()  # type: ignore[assignment]
-        return [seed for (seed,) in rows]
+            rows: list[tuple[bytes, bytes]]
+            rows = self._connection.execute(  # type: ignore[assignment]
+                "SELECT log_seeds.seed, second_seeds.seed FROM log_seeds JOIN second_seeds USING(no)"
+                " ORDER BY no"
+            ).fetchall()
+        return rows
 
-    def add_log_seed(self, seed: bytes) -> None:
-        """Keep another seed, durably.
+    def add_log_seeds(self, seed: bytes, second: bytes) -> None:
+        """Keep another pair of seeds, durably.
 
         Raises:
             StorageError: the disk refused; nothing was kept.
@@ -86,6 +95,9 @@ class SubjectKeys:
         try:
             with self._lock, self._connection:
                 self._connection.execute("INSERT INTO log_seeds(seed) VALUES (?)", (seed,))
+                self._connection.execute(
+                    "INSERT INTO second_seeds VALUES (last_insert_rowid(), ?)", (second,)
+                )
         except apsw.Error as error:
             raise refused(error) from error
 

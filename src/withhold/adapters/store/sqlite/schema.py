@@ -43,12 +43,15 @@ CREATE TABLE deleted_rows(
 CREATE INDEX deleted_rows_by_ordinal ON deleted_rows(product, ordinal);
 """
 
-# The tree over the entries: full tiles of 256 hashes, and the entries that replaced the log's key.
+# The tree over the entries: full tiles of 256 hashes, the entries that replaced the log's keys, and the
+# checkpoints that are kept because they carry more signatures than every commit makes.
 LOG = """
 CREATE TABLE tiles(
   level INTEGER NOT NULL, number INTEGER NOT NULL, hashes BLOB NOT NULL,
   PRIMARY KEY(level, number)) STRICT;
-CREATE TABLE log_keys(position INTEGER PRIMARY KEY, key TEXT NOT NULL) STRICT;
+CREATE TABLE log_keys(position INTEGER PRIMARY KEY, key TEXT NOT NULL, second TEXT NOT NULL) STRICT;
+CREATE TABLE checkpoints(
+  size INTEGER PRIMARY KEY, note BLOB NOT NULL, cosigned INTEGER NOT NULL DEFAULT 0) STRICT;
 """
 
 CREDENTIALS = """

@@ -200,7 +200,8 @@ class SqliteTransaction:
         self._keep_derived(event, position)
         if event.kind is EventKind.LOG_KEY_REPLACED:
             self._connection.execute(
-                "INSERT INTO log_keys VALUES (?, ?)", (position, event.body["key"])
+                "INSERT INTO log_keys VALUES (?, ?, ?)",
+                (position, event.body["key"], event.body["second_key"]),
             )
         self.head, self._chain = position, chain
         return position
