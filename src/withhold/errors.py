@@ -9,6 +9,7 @@
     │   ├── UnknownDataset            no such dataset or version
     │   ├── UnknownRow                no such interaction or conversation
     │   ├── UnknownReceipt            no such receipt
+    │   ├── EntryErased               the entry's person was erased; it can no longer be opened
     │   ├── TokenRefused              a capture token is forged, altered, or ahead of the ledger
     │   ├── TooLarge                  a body, line or value is over its cap
     │   └── PolicyFileError           the policy file is not valid; names line and reason
@@ -73,6 +74,10 @@ class UnknownRow(InputError):
 
 class UnknownReceipt(InputError):
     """No such receipt."""
+
+
+class EntryErased(InputError):
+    """The entry's person was erased: nobody can open it any more."""
 
 
 class TokenRefused(InputError):

@@ -1,10 +1,11 @@
-"""`Log` in memory, over any `Ledger`: the tree is computed anew from the entries at every look."""
+"""`Log` in memory, over the ledger in memory: the tree is computed anew from the entries at every look."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 
+from tests.fakes.ledger import MemoryLedger
 from withhold.adapters.signing import SeedSigner
 from withhold.domain.checkpoints import Checkpoint, LogKey, parse_checkpoint, signature, signed
 from withhold.domain.ledger import EventKind
@@ -22,7 +23,7 @@ from withhold.domain.tree import (
     paired,
 )
 from withhold.errors import InputError
-from withhold.ports import Ledger, Record
+from withhold.ports import Record
 
 
 class MemoryLog:
@@ -30,7 +31,7 @@ class MemoryLog:
 
     origin = "withhold/test"
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: MemoryLedger) -> None:
         self._ledger = ledger
         self._made = 0
         self._signers: dict[str, SeedSigner] = {}
@@ -43,8 +44,7 @@ class MemoryLog:
         return signer
 
     def _records(self) -> list[Record]:
-        found = (self._ledger.record(Position(p)) for p in range(1, self._ledger.head() + 1))
-        return [record for record in found if record is not None]
+        return self._ledger.records()
 
     def _rows(self, size: int) -> list[list[bytes]]:
         rows = [[leaf_hash(record.entry) for record in self._records()[:size]]]

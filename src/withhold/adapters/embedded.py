@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from withhold.adapters.clock import SystemClock
@@ -63,7 +63,12 @@ def open_embedded(home: Path, origin: str | None = None) -> Iterator[Ports]:
     except OSError as error:
         raise StorageError(f"home {home}: it cannot be made ({error.strerror})") from error
     with ExitStack() as stack:
-        yield _compose(home, stack, origin)
+        ports = _compose(home, stack, origin)
+        with suppress(
+            StorageError
+        ):  # an erasure that was cut off is completed by whoever comes next
+            ports.ledger.purge()
+        yield ports
 
 
 def _compose(home: Path, stack: ExitStack, origin: str | None) -> Ports:

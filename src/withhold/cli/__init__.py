@@ -46,6 +46,7 @@ app = typer.Typer(
 )
 for module in (server, data, preferences, evidence, maintenance):
     module.register(app)
+app.command()(directory.erase)
 app.add_typer(directory.account, name="account")
 app.add_typer(directory.organization, name="organization")
 app.add_typer(data.delete, name="delete")

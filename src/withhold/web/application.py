@@ -24,6 +24,7 @@ from withhold.web.upkeep import Upkeep, seal_in_child
 API: tuple[HTTPRouteHandler, ...] = (
     directory.put_organization,
     directory.put_account,
+    directory.delete_account,
     directory.post_accounts,
     preferences.get_account_preferences,
     preferences.get_organization_preferences,

@@ -53,6 +53,7 @@ PROBLEMS: dict[type[WithholdError], Problem] = {
     errors.UnknownDataset: Problem(404, "unknown-dataset", "There is no such dataset", False),
     errors.UnknownRow: Problem(404, "unknown-row", "There is no such interaction", False),
     errors.UnknownReceipt: Problem(404, "unknown-receipt", "There is no such receipt", False),
+    errors.EntryErased: Problem(404, "unknown-receipt", "There is no such receipt", False),
     errors.TokenRefused: Problem(400, "token-refused", "The capture token is not valid"),
     errors.TooLarge: Problem(413, "too-large", "The request is larger than allowed"),
     errors.PolicyFileError: Problem(422, "policy-file", "The policy file is not valid"),

@@ -90,6 +90,7 @@ class Upkeep:
 
     def once(self) -> None:
         """Do one pass."""
+        self._ports.ledger.purge()
         if self._ports.files.cursor() < self._ports.ledger.head():
             withdrawals.apply(self._ports)
         with self._ports.ledger.directory() as directory:

@@ -41,6 +41,7 @@ from withhold.ports import Outcome
 T = TypeVar("T")
 
 BUSY_MS = 30_000  # how long a writer of one process waits for one of another
+TRUNCATE_MS = 2_000  # how long emptying the log waits for those who read it
 MAX_JOBS = 256  # in one commit, so that the first to wait is never kept long
 IDLE_READERS = 16  # connections kept open for later readers
 WAL_PAGES = 4_000  # 16 MB of log between checkpoints
@@ -51,7 +52,13 @@ def connect(path: Path) -> apsw.Connection:
     connection = apsw.Connection(str(path))
     connection.set_busy_timeout(BUSY_MS)
     _use_wal(connection)
-    for setting in ("synchronous=FULL", "fullfsync=ON", "trusted_schema=OFF", "cache_size=-16384"):
+    for setting in (
+        "synchronous=FULL",
+        "fullfsync=ON",
+        "trusted_schema=OFF",
+        "secure_delete=ON",
+        "cache_size=-16384",
+    ):
         connection.execute(f"PRAGMA {setting}")
     connection.wal_autocheckpoint(WAL_PAGES)
     return connection
@@ -339,6 +346,28 @@ class Control:
             raise StorageError(f"the database cannot be read ({type(error).__name__})") from error
         finally:
             self._put_back(connection)
+
+    def truncate_log(self) -> bool:
+        """Move everything from the write-ahead log into the database, and leave no bytes there.
+
+        Returns:
+            False when somebody who reads or writes needs the log; what is in the way is left.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        try:
+            connection = connect(self._path)
+            try:
+                connection.set_busy_timeout(TRUNCATE_MS)
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            finally:
+                connection.close()
+        except apsw.BusyError:
+            return False
+        except apsw.Error as error:
+            raise refused(error) from error
+        return True
 
     def _put_back(self, connection: apsw.Connection) -> None:
         if connection.in_transaction:

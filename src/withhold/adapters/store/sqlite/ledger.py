@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import apsw
 
@@ -115,7 +115,25 @@ class SqliteLedger:
                     "SELECT previous FROM entries WHERE position = ?", (position,)
                 ).get
 
+    def purge(self) -> bool:
+        """Delete what is left of erased subjects; see the port."""
+        self._keys.refresh()
+        done = self._keys.erased_to()
+        with self._control.read() as connection:
+            rows: Any = connection.execute(
+                "SELECT subject, position FROM erased WHERE position > ? ORDER BY position", (done,)
+            ).fetchall()
+        if not rows:
+            return True
+        # a crash after any of these lines leaves the last one undone, so that all are done again
+        self._keys.delete([subject for subject, _ in rows])
+        if not self._control.truncate_log():
+            return False
+        self._keys.set_erased_to(rows[-1][1])
+        return True
+
     def verify(self) -> Position:
         """Recompute chain, commitments and derived standings of every entry; return the head."""
+        self._keys.refresh()
         with self._control.read() as connection:
             return verify(connection, self._keys)

@@ -13,6 +13,7 @@ Source: design sections 1, 2 and 6. Not here: durability and the lock (`control`
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import apsw
 
@@ -30,9 +31,10 @@ from withhold.adapters.store.sqlite.directory import (
     plan_in,
     read_subject,
 )
-from withhold.adapters.store.sqlite.entries import seal
+from withhold.adapters.store.sqlite.entries import past_of, seal
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.domain.directory import PlanParties, Subject, SubjectKind
+from withhold.domain.erasure import Past
 from withhold.domain.ledger import (
     CHAIN_START,
     PUBLIC,
@@ -65,6 +67,7 @@ class SqliteTransaction:
     def __init__(self, connection: apsw.Connection, keys: SubjectKeys, policies: Policies) -> None:
         self._connection = connection
         self._keys = keys
+        keys.refresh()
         self._policies = policies
         last = connection.execute(
             "SELECT position, chain FROM entries ORDER BY position DESC LIMIT 1"
@@ -186,11 +189,12 @@ class SqliteTransaction:
     def add(self, event: Event) -> Position:
         """Append an event with its effects, records and deletions; return its position."""
         position, subject = self.next, event.subject
-        if subject is None:
-            body, previous = encode_body(_body(event)), 0
+        if event.record is None:
+            body = encode_body(_body(event))
+            previous = 0 if subject is None else self.subject(subject).last
             entry = entry_bytes(position, PUBLIC, public_commitment(body))
         else:
-            entry, body, previous = self._seal(event, subject, position)
+            entry, body, previous = self._seal(event, event.record, position)
         chain = chained(self._chain, entry)
         kind, effects = KIND_CODE[event.kind], pack_effects(event.effects)
         self._connection.execute(
@@ -207,11 +211,11 @@ class SqliteTransaction:
         return position
 
     def _seal(
-        self, event: Event, subject: SubjectNo, position: Position
+        self, event: Event, record: Subject, position: Position
     ) -> tuple[bytes, bytes, Position]:
         """Return entry, sealed body, and the subject's entry before; check the record names them."""
-        record = event.record
-        if record is None or record.no != subject or record.last != position:
+        subject = record.no
+        if event.subject != subject or record.last != position:
             raise StorageError("a sealed event came without its subject's record at this position")
         before = self._subjects.get(subject) or read_subject(self._connection, subject)
         if record.sequence != (before.sequence + 1 if before else 1):
@@ -247,6 +251,42 @@ class SqliteTransaction:
                 "INSERT INTO deleted_rows VALUES (?, ?, ?)",
                 [(position, row.product, row.ordinal) for row in event.deleted],
             )
+
+    def past(self, subject: SubjectNo) -> list[Past]:
+        """Return what the entries of a subject did, oldest first."""
+        found, position = [], int(self.subject(subject).last)
+        while position:
+            row: Any = self._connection.execute(
+                "SELECT kind, effects, previous FROM entries WHERE position = ?", (position,)
+            ).fetchone()
+            kind, effects, previous = row
+            found.append(past_of(self._connection, position, kind, effects))
+            position = previous
+        return found[::-1]
+
+    def erased(self, record: Subject) -> None:
+        """Forget a subject's name, and what idempotency keys did for it."""
+        connection, no = self._connection, record.no
+        name = self._keys.erased_name(self.subject(no).kind.value, self.subject(no).id)
+        connection.execute("INSERT INTO erased VALUES (?, ?, ?)", (record.last, no, name))
+        connection.executemany(
+            "DELETE FROM idempotency WHERE position = ?",
+            [(each.position,) for each in self.past(no)],
+        )
+        # no name may hold a control character, so that this one is nobody's
+        connection.execute(
+            "UPDATE subjects SET id = ?, record = ? WHERE no = ?",
+            (f"\x1f{no}", encode_subject(record), no),
+        )
+        self._memorise(record)
+
+    def erased_at(self, kind: SubjectKind, external_id: str) -> Position | None:
+        """Return the entry that last erased a subject of that name, None when there is none."""
+        name = self._keys.erased_name(kind.value, external_id)
+        found = self._connection.execute(
+            "SELECT max(position) FROM erased WHERE name = ?", (name,)
+        ).get
+        return None if found is None else Position(found)
 
     def adopted(self, policy_text: str) -> None:
         """Make this text the policy in force; only together with a POLICY_ADOPTED event."""
