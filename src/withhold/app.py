@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from withhold import settings
-from withhold.adapters.embedded import exists, open_embedded
+from withhold.adapters.embedded import Options, exists, open_embedded
 from withhold.errors import InputError
 from withhold.services import policies
 from withhold.web.application import make_application
@@ -54,8 +54,9 @@ def open_ports(home: Path, *, make: bool = False) -> Iterator[Ports]:
         raise InputError(
             f"home {home}: no installation is here; run `withhold up`, or set WITHHOLD_HOME or --home"
         )
-    with open_embedded(home, settings.origin()) as ports:
-        if ports.ledger.head() == 0:
+    options = Options(settings.origin(), settings.witnesses(), settings.state())
+    with open_embedded(home, options) as ports:
+        if ports.ledger.head() == 0 and not ports.watch.gate.reason:
             policies.adopt(ports, shipped_policy())
         yield ports
 

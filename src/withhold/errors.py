@@ -27,7 +27,9 @@
     ├── LeaseExpired              a reader could not renew its lease and stopped
     ├── StateUnknown              the commit may or may not have happened: do not clean up, ask again
     ├── VerificationError         bytes do not match their hash, chain or signature
+    ├── WitnessSilent             a witness did not answer; nothing depends on it
     └── StorageError              the disk or the database refused; nothing was confirmed
+        └── LedgerBehind              somebody has seen a newer ledger, or another one: it is read-only
 
 Messages are one sentence: what happened, what was expected, what to do. They never carry content,
 credentials or e-mail addresses.
@@ -166,5 +168,13 @@ class VerificationError(WithholdError):
     """Bytes do not match the hash, chain or signature they were promised with."""
 
 
+class WitnessSilent(WithholdError):
+    """A witness did not answer, or nothing that can be understood; the others count."""
+
+
 class StorageError(WithholdError):
     """The disk or the database refused; nothing was confirmed."""
+
+
+class LedgerBehind(StorageError):
+    """Somebody has seen a newer ledger, or another one: this one takes nothing and yields nothing (S29)."""

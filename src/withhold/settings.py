@@ -26,6 +26,7 @@ VARIABLES: Mapping[str, str] = {
     "WITHHOLD_HOME": f"the folder with all data, made if absent (default {DEFAULT_HOME})",
     "WITHHOLD_LISTEN": f"host:port of the server (default {DEFAULT_LISTEN})",
     "WITHHOLD_DEMO": "1 loads the demo at the first start, 0 does not (default 1)",
+    "WITHHOLD_WITNESS": "who sees the head: file:/PATH or https://ADDRESS#KEY, with commas (nobody)",
     "WITHHOLD_ORIGIN": "the log's name when the home is made, its address without the scheme (by chance)",
 }
 """Every variable that is read, with one line of what it means."""
@@ -85,6 +86,20 @@ def origin(environment: Mapping[str, str] | None = None) -> str | None:
             "slash at its end, for example training.example.com/log"
         )
     return name
+
+
+def witnesses(environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Return who is to see the ledger's head, as the operator wrote it."""
+    values = os.environ if environment is None else environment
+    named = (each.strip() for each in values.get("WITHHOLD_WITNESS", "").split(","))
+    return tuple(each for each in named if each)
+
+
+def state(environment: Mapping[str, str] | None = None) -> Path:
+    """Return the folder of this user in which what was last seen of each log is kept."""
+    values = os.environ if environment is None else environment
+    folder = values.get("XDG_STATE_HOME")
+    return (Path(folder) if folder else Path.home() / ".local" / "state") / "withhold"
 
 
 def parse_listen(text: str) -> tuple[str, int]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import pytest
 
 from tests.cli.conftest import Shell
@@ -58,3 +61,35 @@ def test_the_operator_names_the_log_when_the_home_is_made(
     for wrong in ("https://training.example.com", "a b", "x/", "x" * 201, "a+b"):
         monkeypatch.setenv("WITHHOLD_ORIGIN", wrong)
         assert "WITHHOLD_ORIGIN" in shell.run("log", "show").err
+
+
+def test_the_command_line_keeps_what_it_saw_and_tells_when_it_is_gone(shell: Shell) -> None:
+    shell.ok("account", "put", "ana")
+    shutil.copytree(shell.home, shell.home.parent / "backup")
+    shell.ok("opt-out", "ana")
+    assert shell.json("log", "show")["read_only"] is None
+    shutil.rmtree(shell.home)
+    shutil.copytree(shell.home.parent / "backup", shell.home)  # with the home's own note
+    done = shell.run("opt-out", "ana")
+    assert done.code == 2
+    assert "entries 3 to 4 are missing" in done.err
+    shown = shell.run("log", "show", "--json")
+    assert shown.code == 0
+    assert "are missing" in json.loads(shown.out)["read_only"]
+    assert shell.run("export", "chat@1", str(shell.home.parent / "out")).code == 2
+
+
+def test_commands_show_what_they_append_to_the_witness(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = shell.home.parent / "seen"
+    monkeypatch.setenv("WITHHOLD_WITNESS", f"file:{path}")
+    shell.ok("account", "put", "ana")
+    assert len(path.read_bytes().splitlines()) >= 1
+    assert shell.json("log", "show")["witnesses"] == {f"file:{path}": 0}
+    assert "0 entries behind" in shell.ok("log", "show")
+    path.unlink()
+    path.mkdir()
+    done = shell.run("opt-out", "ana")
+    assert done.code == 0  # confirmed; the witness is told of
+    assert "cannot be used" in done.err

@@ -164,6 +164,7 @@ def export(
     Example: withhold export chat@1 ./chat-1 --format jsonl
     """
     with opened(home) as ports:
+        ports.watch.gate.check()
         reference = parse_ref(dataset)
         with _progress(f"Exporting {dataset}", quiet=as_json) as advance:
             done = exports.export(

@@ -10,6 +10,7 @@ from withhold.cli.output import AsJson, Home, give, opened, say
 from withhold.domain.notes import encoded
 from withhold.ports import Ports
 from withhold.services import log as logs
+from withhold.services import witnessing
 from withhold.web.api.log import Key, keys_of
 
 app = typer.Typer(help="The log that anyone can check.", no_args_is_help=True)
@@ -22,14 +23,17 @@ def show(home: Home = None, as_json: AsJson = False) -> None:
     Example: withhold log show
     """
     with opened(home) as ports:
-        found = _shown(ports)
+        found, witnesses = _shown(ports), witnessing.lag(ports)
+        reason = ports.watch.gate.reason
     if as_json:
-        give(found)
+        give({**found, "witnesses": witnesses, "read_only": reason or None})
         return
     say(f"{found['origin']}: {found['size']:,} entries")
     say(f"  root       {found['root']}")
     say(f"  kept       {_size(found['kept'])}")
     say(f"  witnessed  {_size(found['witnessed'])}")
+    for name, behind in witnesses.items():
+        say(f"  {name}: {behind:,} entries behind")
 
 
 def _size(size: object) -> str:

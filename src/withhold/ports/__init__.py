@@ -39,6 +39,7 @@ from withhold.ports.ledger import (
 )
 from withhold.ports.log import Log
 from withhold.ports.reading import Chunk, OpenFile
+from withhold.ports.witness import Gate, Looks, Seen, Watch, Witness
 
 __all__ = [
     "Applied",
@@ -52,6 +53,7 @@ __all__ = [
     "ExportRecord",
     "ExportWriter",
     "Files",
+    "Gate",
     "Intake",
     "IntakeTransaction",
     "KnownConversation",
@@ -61,6 +63,7 @@ __all__ = [
     "LakeRow",
     "Ledger",
     "Log",
+    "Looks",
     "OpenFile",
     "Outcome",
     "Piece",
@@ -70,12 +73,15 @@ __all__ = [
     "Record",
     "Remembered",
     "RowBatch",
+    "Seen",
     "Shard",
     "Trace",
     "TraceKind",
     "Transaction",
     "Use",
+    "Watch",
     "Withdrawn",
+    "Witness",
 ]
 
 
@@ -93,3 +99,4 @@ class Ports:
     intake: Intake
     lake: Lake
     engine: Engine
+    watch: Watch

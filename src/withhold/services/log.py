@@ -10,8 +10,7 @@ from withhold.domain.checkpoints import Checkpoint, parse_checkpoint
 from withhold.domain.ledger import Event, EventKind, Json
 from withhold.domain.names import Position
 from withhold.domain.notes import parse_note
-from withhold.domain.tree import check_consistency
-from withhold.errors import InputError, VerificationError
+from withhold.domain.witnesses import follows
 from withhold.ports import Log, Ports
 
 
@@ -45,32 +44,8 @@ def looked(log: Log, seen: bytes | None) -> bytes:
     """
     note = newest(log)
     if seen is not None:
-        check_follows(log, said(seen), said(note))
+        follows(said(seen), said(note), log.consistency)
     return note
-
-
-def check_follows(log: Log, old: Checkpoint, new: Checkpoint) -> None:
-    """Check that a checkpoint of this log follows from one that was seen before.
-
-    Raises:
-        VerificationError: it does not; names the positions that are missing or may differ.
-    """
-    if old.origin != new.origin:
-        raise VerificationError(
-            f"log: {old.origin[:100]!r} was seen before, this one is {new.origin[:100]!r}; "
-            "use the home that belongs to it"
-        )
-    if old.head.size > new.head.size:
-        raise VerificationError(
-            f"log: entries {new.head.size + 1} to {old.head.size} are missing; a checkpoint of "
-            f"{old.head.size} entries was seen before; restore a newer backup"
-        )
-    try:
-        check_consistency(old.head, new.head, log.consistency(old.head.size, new.head.size))
-    except (VerificationError, InputError) as error:
-        raise VerificationError(
-            f"log: some entry from 1 to {old.head.size} is not the one that was seen before: {error}"
-        ) from error
 
 
 def replace_key(ports: Ports) -> Position:

@@ -14,6 +14,7 @@ from litestar.handlers import HTTPRouteHandler
 from withhold import __version__
 from withhold.errors import WithholdError
 from withhold.ports import Ports
+from withhold.services import witnessing
 from withhold.web import openapi, page, problems
 from withhold.web.api import datasets, directory, interactions, log, preferences, receipts
 from withhold.web.appends import Appends
@@ -62,9 +63,19 @@ async def get_openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 @get("/healthz")
 async def get_health(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """Answer 200 when requests can be served: the application is up and the ledger can be read."""
-    position = await off_loop(ports_of(request).ledger.head)
-    return answer({"status": "ok", "position": position})
+    """Answer 200 when requests can be served; 503 while the ledger is read-only, with the reason."""
+    return await off_loop(_health, ports_of(request))
+
+
+def _health(ports: Ports) -> Response[bytes]:
+    position, reason = ports.ledger.head(), ports.watch.gate.reason
+    if reason:
+        given = answer({"status": "read-only", "position": position, "reason": reason})
+        given.status_code = 503
+        return given
+    behind = witnessing.lag(ports).values()
+    lag = {"witnesses_behind": max(behind)} if behind else {}
+    return answer({"status": "ok", "position": position, **lag})
 
 
 def make_application(ports: Ports, home: Path) -> Litestar:

@@ -76,6 +76,8 @@ PROBLEMS: dict[type[WithholdError], Problem] = {
         False,
     ),
     errors.VerificationError: Problem(500, "verification", "Stored bytes do not verify", False),
+    errors.LedgerBehind: Problem(503, "read-only", "The ledger is read-only; nothing was recorded"),
+    errors.WitnessSilent: Problem(503, "witness-silent", "A witness did not answer", False),
     errors.StorageError: Problem(503, "storage", "The disk refused; nothing was recorded", False),
 }
 

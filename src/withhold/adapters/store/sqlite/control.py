@@ -34,6 +34,7 @@ from typing import Protocol, TypeVar
 import apsw
 
 from withhold.adapters.store.sqlite import schema
+from withhold.adapters.store.sqlite.gate import StoreGate
 from withhold.adapters.store.sqlite.tickets import Submitted, Ticket, Waiting
 from withhold.errors import StateUnknown, StorageError, WithholdError
 from withhold.ports import Outcome
@@ -102,13 +103,18 @@ class Follower(Protocol):
 class Control:
     """The control database of one home, for any number of threads and processes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, gate: StoreGate | None = None) -> None:
         """Open the database, making it when it is not there.
+
+        Args:
+            path: of the file.
+            gate: asked before anything is written.
 
         Raises:
             StorageError: it cannot be opened, or another version of this program made it.
         """
         self._path = path
+        self._gate = gate or StoreGate()
         try:
             self._writer = connect(path)
             self._writer.execute("PRAGMA cache_size=-65536")  # every toggle touches another page
@@ -192,6 +198,7 @@ class Control:
 
     def _enqueue(self, ticket: Ticket[T]) -> bool:
         """Queue up; return True when nobody leads, which is the caller's to arrange then."""
+        self._gate.check()
         with self._mutex:
             if self._is_closed:
                 raise StorageError("the control database is closed; nothing was recorded")

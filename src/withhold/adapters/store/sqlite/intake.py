@@ -25,6 +25,7 @@ import msgspec
 import pyarrow as pa
 
 from withhold.adapters.store.sqlite import intake_uses
+from withhold.adapters.store.sqlite.gate import StoreGate
 from withhold.domain.interactions import IdState, Provenance
 from withhold.domain.names import Ordinal, Position, ProductId, SubjectNo
 from withhold.domain.parties import Author
@@ -109,17 +110,19 @@ def _digest(keyed: hashlib.blake2b, text: str) -> bytes:
 class SqliteIntake:
     """`Intake` over one SQLite file; see the module and the port for what it promises."""
 
-    def __init__(self, path: Path, key: bytes) -> None:
+    def __init__(self, path: Path, key: bytes, gate: StoreGate | None = None) -> None:
         """Open or make the store.
 
         Args:
             path: the file.
             key: 16 to 64 bytes; the same for the whole life of the store.
+            gate: asked before anything is written.
 
         Raises:
             StorageError: it cannot be opened, or another version wrote it.
         """
         self._path = path
+        self._gate = gate or StoreGate()
         self._keys = _Keys(key)
         self._writing = (
             threading.Lock()
@@ -136,6 +139,7 @@ class SqliteIntake:
     @contextmanager
     def transaction(self) -> Iterator[IntakeTransaction]:
         """Open a batch; leaving it commits, an exception leaves no trace."""
+        self._gate.check()
         with self._writing:
             _wrapped(lambda: self._writer.execute("BEGIN IMMEDIATE"))
             try:
