@@ -189,12 +189,12 @@ class SqliteTransaction:
     def add(self, event: Event) -> Position:
         """Append an event with its effects, records and deletions; return its position."""
         position, subject = self.next, event.subject
-        if event.record is None:
+        if subject is None or event.kind is EventKind.ACCOUNT_ERASED:
             body = encode_body(_body(event))
             previous = 0 if subject is None else self.subject(subject).last
             entry = entry_bytes(position, PUBLIC, public_commitment(body))
         else:
-            entry, body, previous = self._seal(event, event.record, position)
+            entry, body, previous = self._seal(event, subject, position)
         chain = chained(self._chain, entry)
         kind, effects = KIND_CODE[event.kind], pack_effects(event.effects)
         self._connection.execute(
@@ -211,11 +211,11 @@ class SqliteTransaction:
         return position
 
     def _seal(
-        self, event: Event, record: Subject, position: Position
+        self, event: Event, subject: SubjectNo, position: Position
     ) -> tuple[bytes, bytes, Position]:
         """Return entry, sealed body, and the subject's entry before; check the record names them."""
-        subject = record.no
-        if event.subject != subject or record.last != position:
+        record = event.record
+        if record is None or record.no != subject or record.last != position:
             raise StorageError("a sealed event came without its subject's record at this position")
         before = self._subjects.get(subject) or read_subject(self._connection, subject)
         if record.sequence != (before.sequence + 1 if before else 1):
