@@ -13,7 +13,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from withhold.adapters.embedded import exists, open_embedded
+from withhold import settings
+from withhold.adapters.embedded import Options, exists, open_embedded
 from withhold.errors import InputError
 from withhold.services import policies
 from withhold.web.application import make_application
@@ -47,15 +48,16 @@ def open_ports(home: Path, *, make: bool = False) -> Iterator[Ports]:
         make: make the installation when there is none.
 
     Raises:
-        InputError: there is no installation and none was to be made.
+        InputError: there is no installation and none was to be made, or a setting does not fit it.
         StorageError: the disk refused, or a part of the installation is missing.
     """
     if not make and not exists(home):
         raise InputError(
             f"home {home}: no installation is here; run `withhold up`, or set WITHHOLD_HOME or --home"
         )
-    with open_embedded(home) as ports:
-        if ports.ledger.head() == 0:
+    options = Options(settings.origin(), settings.witnesses(), settings.state())
+    with open_embedded(home, options) as ports:
+        if ports.ledger.head() == 0 and not ports.watch.gate.reason:
             policies.adopt(ports, shipped_policy())
         yield ports
 

@@ -9,6 +9,7 @@
     │   ├── UnknownDataset            no such dataset or version
     │   ├── UnknownRow                no such interaction or conversation
     │   ├── UnknownReceipt            no such receipt
+    │   ├── EntryErased               the entry's person was erased; it can no longer be opened
     │   ├── TokenRefused              a capture token is forged, altered, or ahead of the ledger
     │   ├── TooLarge                  a body, line or value is over its cap
     │   └── PolicyFileError           the policy file is not valid; names line and reason
@@ -27,7 +28,9 @@
     ├── LeaseExpired              a reader could not renew its lease and stopped
     ├── StateUnknown              the commit may or may not have happened: do not clean up, ask again
     ├── VerificationError         bytes do not match their hash, chain or signature
+    ├── WitnessSilent             a witness did not answer; nothing depends on it
     └── StorageError              the disk or the database refused; nothing was confirmed
+        └── LedgerBehind              somebody has seen a newer ledger, or another one: it is read-only
 
 Messages are one sentence: what happened, what was expected, what to do. They never carry content,
 credentials or e-mail addresses.
@@ -74,6 +77,10 @@ class UnknownRow(InputError):
 
 class UnknownReceipt(InputError):
     """No such receipt."""
+
+
+class EntryErased(InputError):
+    """The entry's person was erased: nobody can open it any more."""
 
 
 class TokenRefused(InputError):
@@ -174,5 +181,13 @@ class VerificationError(WithholdError):
         super().__init__(message)
 
 
+class WitnessSilent(WithholdError):
+    """A witness did not answer, or nothing that can be understood; the others count."""
+
+
 class StorageError(WithholdError):
     """The disk or the database refused; nothing was confirmed."""
+
+
+class LedgerBehind(StorageError):
+    """Somebody has seen a newer ledger, or another one: this one takes nothing and yields nothing (S29)."""

@@ -227,3 +227,14 @@ def test_an_import_that_goes_on_says_where(shell: Shell) -> None:
     FileCheckpoints(shell.home / "imports").put(source.fingerprint, Place(first, 2))
     assert "Went on at line 2, where it was interrupted.\n2 accepted" in shell.ok("import", file)
     assert "Went on" not in shell.ok("import", file)
+
+
+def test_an_account_is_erased_for_ever(shell: Shell) -> None:
+    shell.ok("account", "put", "ana")
+    erased = shell.json("erase", "ana")
+    assert erased["purged"]
+    assert f"position {erased['position']}" in shell.ok("erase", "ana")
+    assert shell.run("status", "ana").code == 2
+    shell.ok("account", "put", "ana", "--opens", "on")
+    assert not shell.json("status", "ana")["vibe"]["allowed"]
+    shell.ok("verify")

@@ -13,14 +13,21 @@ import pytest
 
 from tests.fakes.ledger import POLICY, MemoryLedger, ports_over
 from tests.fakes.log import MemoryLog
-from withhold.adapters.signing import verifies
+from withhold.adapters.signing import SeedSigner, verifies
 from withhold.adapters.store.sqlite.control import Control
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.adapters.store.sqlite.ledger import SqliteLedger
 from withhold.adapters.store.sqlite.log import FAR, SqliteLog
 from withhold.adapters.store.sqlite.log_keys import LogKeys
-from withhold.domain.checkpoints import OpenedCheckpoint, Trust, opened
+from withhold.domain.checkpoints import (
+    OpenedCheckpoint,
+    Trust,
+    opened,
+    parse_checkpoint,
+    signature,
+)
 from withhold.domain.names import AccountId, Position
+from withhold.domain.notes import SignatureType, parse_note
 from withhold.domain.proofs import check_proof, parse_proof
 from withhold.domain.tiles import ENTRIES, WIDTH, RightEdge, TileId
 from withhold.domain.tree import HASH_BYTES, TreeHead, check_consistency, leaf_hash
@@ -159,9 +166,56 @@ def test_a_key_that_was_replaced_signs_nothing_newer(ports: Ports) -> None:
 
 def test_a_key_that_no_entry_put_into_force_signs_nothing(ports: Ports) -> None:
     fill(ports, 2)
-    ports.log.new_key()
-    assert len(ports.log.keys()) == 1
+    ports.log.new_keys()
+    assert len(ports.log.keys()) == len(ports.log.second_keys()) == 1
     assert len(seen(ports.log).signed_by) == 1
+
+
+def test_a_kept_checkpoint_is_signed_by_both_kinds_of_keys(ports: Ports) -> None:
+    assert ports.log.kept() is None
+    with pytest.raises(InputError):
+        ports.log.keep(1)
+    fill(ports, 3)
+    (first,), (second,) = ports.log.keys(), ports.log.second_keys()
+    note = ports.log.keep(1_790_000_000)
+    assert note == ports.log.kept() == ports.log.keep(1_790_000_001)  # once for each tree
+    both = Trust(ports.log.origin, (first, second))
+    assert opened(note, both, verifies).signed_by == (first.key, second.key)
+    with pytest.raises(VerificationError):
+        opened(note.replace(b"\n3\n", b"\n4\n"), Trust(ports.log.origin, (second,)), verifies)
+    position = logs.replace_key(ports)
+    old, new = ports.log.second_keys()
+    assert (old.last, new.first) == (position, position)
+    everything = Trust(ports.log.origin, (*ports.log.keys(), old, new))
+    assert len(opened(ports.log.keep(5), everything, verifies).signed_by) == 4
+    fill(ports, 6)
+    assert opened(ports.log.keep(6), everything, verifies).signed_by == (
+        ports.log.keys()[-1].key,
+        new.key,
+    )
+
+
+def test_cosignatures_are_kept_with_their_checkpoint(ports: Ports) -> None:
+    fill(ports, 2)
+    witness = SeedSigner("witness.example/w", SignatureType.ED25519_COSIGNATURE, b"w" * 32)
+    trusting = Trust(ports.log.origin, ports.log.keys(), (witness.key,), 1)
+
+    def cosign(note: bytes, seconds: int) -> None:
+        checkpoint = opened(note, trust(ports.log), verifies).checkpoint
+        ports.log.cosign(checkpoint.head.size, [signature(witness, checkpoint, seconds)])
+
+    cosign(ports.log.keep(1), 10)
+    cosign(ports.log.keep(1), 11)  # again: the newer one of that witness stands
+    kept = ports.log.kept(cosigned=True)
+    assert kept is not None
+    assert opened(kept, trusting, verifies).witnessed == ((witness.key, 11),)
+    fill(ports, 4)
+    newer = ports.log.keep(12)
+    assert ports.log.kept() == newer
+    assert ports.log.kept(cosigned=True) == kept
+    ports.log.cosign(3, [signature(witness, parse_checkpoint(parse_note(kept).text), 1)])  # no such
+    cosign(newer, 13)
+    assert ports.log.kept() == ports.log.kept(cosigned=True) != newer
 
 
 def test_a_home_opened_again_signs_the_same_bytes(tmp_path: Path) -> None:

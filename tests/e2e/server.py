@@ -25,6 +25,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
         "PYTHONPATH": str(ROOT / "src"),
         "WITHHOLD_HOME": str(home),
         "WITHHOLD_LISTEN": "127.0.0.1:0",
+        "XDG_STATE_HOME": str(home.parent / "state"),
         **more,
     }
 

@@ -23,6 +23,7 @@ from withhold.adapters.store.sqlite.consent import ArrayTable
 from withhold.domain import policy_file
 from withhold.domain.absence import secret_commitment, tag_secret
 from withhold.domain.directory import Directory, PlanParties, Subject, SubjectKind
+from withhold.domain.erasure import Past
 from withhold.domain.ledger import (
     CHAIN_START,
     PUBLIC,
@@ -42,6 +43,7 @@ from withhold.domain.parties import PartyKind
 from withhold.domain.policy import Policy
 from withhold.domain.standing import OUT
 from withhold.errors import (
+    EntryErased,
     InputError,
     StorageError,
     UnknownPlan,
@@ -81,6 +83,7 @@ class _State:
     policy: Policy | None = None
     keys: dict[str, Remembered] = field(default_factory=dict)
     numbered: int = 0
+    erased: dict[int, tuple[SubjectKind, str, Position]] = field(default_factory=dict)
 
     def copied(self) -> _State:
         return _State(
@@ -91,6 +94,7 @@ class _State:
             self.policy,
             dict(self.keys),
             self.numbered,
+            dict(self.erased),
         )
 
 
@@ -112,7 +116,7 @@ class _Snapshot:
 
     def find(self, kind: SubjectKind, external_id: str) -> Subject | None:
         for subject in self.state.subjects.values():
-            if (subject.kind, subject.id) == (kind, external_id):
+            if external_id and (subject.kind, subject.id) == (kind, external_id):
                 return subject
         return None
 
@@ -164,8 +168,10 @@ class _Transaction(_Snapshot):
         if event.deleted:
             body["deleted"] = [[row.product, row.ordinal] for row in event.deleted]
         if event.subject is not None:
-            assert event.record is not None, "a sealed event brings its subject's record"
             before = self.state.subjects.get(event.subject)
+        if event.record is not None:
+            assert event.subject is not None
+            assert event.subject not in self.state.erased, "nothing is sealed for somebody erased"
             assert event.record.last == position, "the record names its position"
             assert event.record.sequence == (before.sequence + 1 if before else 1)
             body |= {"subject": event.record.id, "sequence": event.record.sequence}
@@ -187,6 +193,31 @@ class _Transaction(_Snapshot):
             entry = entry_bytes(position, SEALED, sealed_commitment(opened, body))
         chain = chained(previous, entry)
         return Record(position, event.kind, entry, previous, chain, opened, body)
+
+    def past(self, subject: SubjectNo) -> list[Past]:
+        return [
+            Past(
+                record.position,
+                record.kind.value,
+                tuple((e.party, int(e.becomes)) for e in event.effects),
+                tuple(sorted((row.product, row.ordinal) for row in event.deleted)),
+            )
+            for event, record, _ in self.state.entries
+            if event.subject == subject and record.kind is not EventKind.ACCOUNT_ERASED
+        ]
+
+    def erased(self, record: Subject) -> None:
+        before = self.state.subjects[record.no]
+        self.state.erased[record.no] = (before.kind, before.id, record.last)
+        own = {each.position for each in self.past(record.no)}
+        self.state.keys = {k: r for k, r in self.state.keys.items() if r.position not in own}
+        self.state.subjects[record.no] = record
+
+    def erased_at(self, kind: SubjectKind, external_id: str) -> Position | None:
+        found = [
+            at for was, name, at in self.state.erased.values() if (was, name) == (kind, external_id)
+        ]
+        return max(found, default=None)
 
     def adopted(self, policy_text: str) -> None:
         self.state.policy = policy_file.loads(policy_text)
@@ -264,13 +295,26 @@ class MemoryLedger:
 
     def record(self, position: Position) -> Record | None:
         entries = self._state.entries
-        return entries[position - 1][1] if 0 < position <= len(entries) else None
+        if not 0 < position <= len(entries):
+            return None
+        event, record, _ = entries[position - 1]
+        if event.record is not None and event.subject in self._state.erased:
+            raise EntryErased(f"entry {position}: its person was erased")
+        return record
+
+    def records(self) -> list[Record]:
+        """Return every entry, of erased subjects too; for the log of a test, which needs its bytes."""
+        return [record for _, record, _ in self._state.entries]
+
+    def purge(self) -> bool:
+        return True
 
     def records_of(self, subject: SubjectNo) -> Iterator[Record]:
         known = self._state.subjects.get(subject)
         position = known.last if known else 0
         while position:
             _, record, position = self._state.entries[position - 1]
+            self.record(record.position)
             yield record
 
     def first_record(self, subject: SubjectNo) -> Record:

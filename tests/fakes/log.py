@@ -1,15 +1,16 @@
-"""`Log` in memory, over any `Ledger`: the tree is computed anew from the entries at every look."""
+"""`Log` in memory, over the ledger in memory: the tree is computed anew from the entries at every look."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
 
+from tests.fakes.ledger import MemoryLedger
 from withhold.adapters.signing import SeedSigner
-from withhold.domain.checkpoints import Checkpoint, LogKey, signed
+from withhold.domain.checkpoints import Checkpoint, LogKey, parse_checkpoint, signature, signed
 from withhold.domain.ledger import EventKind
 from withhold.domain.names import Position
-from withhold.domain.notes import SignatureType
+from withhold.domain.notes import Signature, SignatureType, SignedNote, parse_note
 from withhold.domain.proofs import LogProof
 from withhold.domain.tiles import ENTRIES, HEIGHT, WIDTH, TileId, bundle
 from withhold.domain.tree import (
@@ -22,7 +23,7 @@ from withhold.domain.tree import (
     paired,
 )
 from withhold.errors import InputError
-from withhold.ports import Ledger, Record
+from withhold.ports import Record
 
 
 class MemoryLog:
@@ -30,17 +31,20 @@ class MemoryLog:
 
     origin = "withhold/test"
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: MemoryLedger) -> None:
         self._ledger = ledger
-        first = self._signer(0)
-        self._signers = {str(first.key): first}
+        self._made = 0
+        self._signers: dict[str, SeedSigner] = {}
+        self._kept: dict[int, SignedNote] = {}
+        self._first = self.new_keys()
 
-    def _signer(self, number: int) -> SeedSigner:
-        return SeedSigner(self.origin, SignatureType.ED25519, bytes((number,)) * 32)
+    def _signer(self, kind: SignatureType) -> SeedSigner:
+        signer = SeedSigner(self.origin, kind, bytes((self._made, kind)) * 16)
+        self._signers[str(signer.key)] = signer
+        return signer
 
     def _records(self) -> list[Record]:
-        found = (self._ledger.record(Position(p)) for p in range(1, self._ledger.head() + 1))
-        return [record for record in found if record is not None]
+        return self._ledger.records()
 
     def _rows(self, size: int) -> list[list[bytes]]:
         rows = [[leaf_hash(record.entry) for record in self._records()[:size]]]
@@ -49,11 +53,17 @@ class MemoryLog:
         return rows
 
     def keys(self) -> tuple[LogKey, ...]:
-        keys = [LogKey(self._signer(0).key)]
+        return self._keys(self._first[0], "key")
+
+    def second_keys(self) -> tuple[LogKey, ...]:
+        return self._keys(self._first[1], "second_key")
+
+    def _keys(self, first: str, named: str) -> tuple[LogKey, ...]:
+        keys = [LogKey(self._signers[first].key)]
         for record in self._records():
             if record.kind is EventKind.LOG_KEY_REPLACED:
                 keys[-1] = LogKey(keys[-1].key, keys[-1].first, record.position)
-                signer = self._signers[json.loads(record.event)["key"]]
+                signer = self._signers[json.loads(record.event)[named]]
                 keys.append(LogKey(signer.key, record.position))
         return tuple(keys)
 
@@ -95,10 +105,38 @@ class MemoryLog:
         hashes = b"".join(row[first:last])
         return hashes if len(hashes) == tile.width * HASH_BYTES else None
 
-    def new_key(self) -> str:
-        signer = self._signer(len(self._signers))
-        self._signers[str(signer.key)] = signer
-        return str(signer.key)
+    def keep(self, seconds: int) -> bytes:
+        note = parse_note(self.checkpoint())
+        checkpoint = parse_checkpoint(note.text)
+        size = checkpoint.head.size
+        if not size:
+            raise InputError("checkpoint: the tree is empty")
+        if size not in self._kept:
+            signers = [self._signers[str(k.key)] for k in self.second_keys() if k.may_sign(size)]
+            lines = tuple(signature(signer, checkpoint, seconds) for signer in signers)
+            self._kept[size] = SignedNote(note.text, (*note.signatures, *lines))
+        return bytes(self._kept[size])
+
+    def kept(self, *, cosigned: bool = False) -> bytes | None:
+        found = [
+            size
+            for size, note in self._kept.items()
+            if not cosigned or any(line.name != self.origin for line in note.signatures)
+        ]
+        return bytes(self._kept[max(found)]) if found else None
+
+    def cosign(self, size: int, lines: Sequence[Signature]) -> None:
+        if size in self._kept:
+            note, fresh = self._kept[size], {(line.name, line.key_id) for line in lines}
+            old = [line for line in note.signatures if (line.name, line.key_id) not in fresh]
+            self._kept[size] = SignedNote(note.text, (*old, *lines))
+
+    def new_keys(self) -> tuple[str, str]:
+        self._made += 1
+        first, second = (
+            str(self._signer(kind).key) for kind in (SignatureType.ED25519, SignatureType.ML_DSA_44)
+        )
+        return first, second
 
     def verify(self, seen: Callable[[Position], None] | None = None) -> Position:
         return self._ledger.verify(seen)

@@ -20,11 +20,14 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import apsw
+
 from tests.faults import killer
 from tests.simulator import Provider
 from withhold.adapters.exports import export_to
 from withhold.domain.datasets import parse_ref
-from withhold.services import audit, exports, lookups
+from withhold.domain.names import AccountId
+from withhold.services import audit, erasure, exports, lookups
 
 DOCUMENT = "d" * 64
 Step = tuple[str, Callable[[Provider], object]]
@@ -44,16 +47,19 @@ STEPS: tuple[Step, ...] = (
             p.sign_up("ana"),
             p.sign_up("bo", "acme"),
             p.sign_up("cy"),
+            p.sign_up("dan"),
         ],
     ),
     ("chat ana a1", lambda p: p.chat("ana", "a1").accepted),
     ("chat bo b1", lambda p: p.chat("bo", "b1").accepted),
     ("chat cy c1", lambda p: p.chat("cy", "c1").accepted),
+    ("chat dan d1", lambda p: p.chat("dan", "d1").accepted),
     ("upload ana a2", lambda p: p.upload("ana", "a2", DOCUMENT).accepted),
     ("attach bo b2", lambda p: p.chat("bo", "b2", attachments=(DOCUMENT,)).accepted),
     ("build", lambda p: str(p.build("chat").ref)),
     ("tag", lambda p: p.tag()),
     ("load", lambda p: p.load("chat@latest")),
+    ("erase dan", lambda p: erasure.erase(p.ports, AccountId("dan")).position),
     ("out ana", lambda p: p.opt_out("ana").position),
     ("refused a3", lambda p: p.chat("ana", "a3").withheld),
     ("in ana", lambda p: p.opt_in("ana").position),
@@ -74,6 +80,7 @@ FORBIDDEN = {
     "out ana": {"a1", "a2", "b2", "a3"},
     "out bo": {"b1", "b2"},
     "delete c1": {"c1"},
+    "erase dan": {"d1"},
     "everybody out": {"b1", "b2"},
 }
 
@@ -102,9 +109,21 @@ def check(home: Path, acknowledged: list[list[object]]) -> None:
     lookups.where(provider.ports, "zoe")
     assert provider.tag() == [str(d.ref) for d in provider.ports.datasets.all()]
     assert not provider.is_in("zoe", "check@1")
+    if "erase dan" in names:
+        _is_erased(provider)
     report = audit.audit(provider.ports)
     assert report.holds, report
     provider.close()
+
+
+def _is_erased(provider: Provider) -> None:
+    """Check that an erased account cannot be opened, found or brought back."""
+    with apsw.Connection(str(provider.home / "control.db")) as control:
+        no = control.execute("SELECT subject FROM erased").get
+    with apsw.Connection(str(provider.home / "keys.db")) as keys:
+        assert keys.execute("SELECT key FROM keys WHERE subject = ?", (no,)).get == bytes(32)
+    provider.sign_up("dan", opens="on")
+    assert not provider.status("dan").allowed, "somebody erased came back on"
 
 
 def _acknowledged_hold(provider: Provider, acknowledged: list[list[object]]) -> None:

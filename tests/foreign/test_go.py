@@ -41,10 +41,8 @@ INDEXES = sorted({0, 255, 256, 65_535, 65_536, SIZE - 1, *CHANCE.sample(range(SI
 OLDER = sorted({1, 256, 65_536, SIZE - 1, SIZE, *CHANCE.sample(range(1, SIZE), 100)})
 
 
-@pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("go")
-    built = folder / "verify"
+def build(name: str, folder: Path) -> Path:
+    """Build one of the programs beside this file."""
     environment = {
         "PATH": os.defpath,
         "GO111MODULE": "off",
@@ -52,11 +50,16 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "GOCACHE": str(folder / "cache"),
         "CGO_ENABLED": "0",
     }
-    source = Path(__file__).with_name("verify.go")
+    source = Path(__file__).with_name(f"{name}.go")
     go = shutil.which("go")
     assert go is not None
-    subprocess.run([go, "build", "-o", built, source], check=True, env=environment)
-    return built
+    subprocess.run([go, "build", "-o", folder / name, source], check=True, env=environment)
+    return folder / name
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("verify", tmp_path_factory.mktemp("go"))
 
 
 @pytest.fixture

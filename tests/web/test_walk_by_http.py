@@ -244,3 +244,20 @@ def test_an_opt_out_does_not_wait_for_batches_that_are_being_taken_in(api: Api) 
         assert not any(batch.done() for batch in batches)
     # stamped before or after the opt-out, and decided after it: none is stored
     assert [batch.result()["withheld"] for batch in batches] == [1] * 50
+
+
+def test_an_account_is_erased_over_http(api: Api) -> None:
+    api.account("ana")
+    api.chat("r1", "ana")
+    erased = api.send("DELETE", "/v1/accounts/ana")
+    assert erased.status_code == 200
+    assert erased.json()["position"] == api.ports.ledger.head()
+    assert api.send("DELETE", "/v1/accounts/ana").json()["position"] == erased.json()["position"]
+    assert api.turn("ana", True).status_code == 404
+    api.account("ana", opens="on")
+    answered = api.send("GET", "/v1/accounts/ana/preferences/vibe").json()
+    assert answered["allowed"] is False
+    assert api.build()["admitted"] == 0
+    assert api.send("DELETE", "/v1/accounts/nobody").status_code == 404
+    only = api.token_for(Scope.CAPTURE)
+    assert api.send("DELETE", "/v1/accounts/ana", token=only).status_code == 403

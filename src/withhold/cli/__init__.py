@@ -18,6 +18,7 @@ from withhold.cli import (
     data,
     directory,
     evidence,
+    log,
     maintenance,
     policy,
     preferences,
@@ -46,11 +47,13 @@ app = typer.Typer(
 )
 for module in (server, data, preferences, evidence, absence, maintenance):
     module.register(app)
+app.command()(directory.erase)
 app.add_typer(directory.account, name="account")
 app.add_typer(directory.organization, name="organization")
 app.add_typer(data.delete, name="delete")
 app.add_typer(token.app, name="token")
 app.add_typer(policy.app, name="policy")
+app.add_typer(log.app, name="log")
 
 
 @app.callback()

@@ -183,6 +183,7 @@ def export(
     Example: withhold export chat@1 ./chat-1 --format jsonl
     """
     with opened(home) as ports:
+        ports.watch.gate.check()
         reference = parse_ref(dataset)
         with progress_bar(f"Exporting {dataset}", quiet=as_json) as advance:
             done = exports.export(

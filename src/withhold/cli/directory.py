@@ -13,7 +13,7 @@ from withhold.domain.directory import Subject
 from withhold.domain.names import AccountId, OrganizationId, PlanId, ProductId
 from withhold.domain.policy import Role
 from withhold.errors import InputError
-from withhold.services import directory
+from withhold.services import directory, erasure
 from withhold.services.directory import AccountRequest, OrganizationRequest
 from withhold.web import answers
 
@@ -48,6 +48,30 @@ def put_account(
     request = AccountRequest(AccountId(account_id), organizations, _plans(plan or ()), opens)
     with opened(home, make=True) as ports:
         _done(directory.put_account(ports, request), as_json=as_json)
+
+
+def erase(
+    account_id: Annotated[str, typer.Argument(help="The account's id.")],
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Erase an account for ever: out of everything, and the key that opens what it said is deleted.
+
+    It cannot be undone. Somebody who comes under the same id later is somebody new, who starts off.
+
+    Example: withhold erase ana
+    """
+    with opened(home) as ports:
+        found = erasure.erase(ports, AccountId(account_id))
+    done = answers.Erased(found.position, found.is_purged)
+    if as_json:
+        give(done)
+        return
+    say(f"Erased at position {done.position:,}; every dataset is without its rows from now on.")
+    if not done.purged:
+        say(
+            "Readers hold old pages of the database: the server, or any command, clears them later."
+        )
 
 
 @account.command("merge")

@@ -22,8 +22,10 @@ from rich.table import Table
 from rich.text import Text
 
 from withhold import app, settings
-from withhold.domain.names import ProductId
+from withhold.domain.names import Position, ProductId
+from withhold.errors import WithholdError
 from withhold.ports import Ports
+from withhold.services import witnessing
 
 Home = Annotated[
     Path | None, typer.Option("--home", help="The folder with all data, instead of WITHHOLD_HOME.")
@@ -52,7 +54,29 @@ def opened(home: Path | None, *, make: bool = False) -> Iterator[Ports]:
             sys.stderr.write(
                 f"withhold: made a new installation in {safe(str(where.absolute()))}\n"
             )
+        _warn(ports.watch.gate.reason and f"read-only: {ports.watch.gate.reason}")
+        head = ports.ledger.head()
         yield ports
+        _look(ports, head)
+
+
+def _look(ports: Ports, before: Position) -> None:
+    """Show the witnesses what was appended, and note what was seen; what was done stands either way."""
+    if ports.watch.gate.reason:
+        return
+    try:
+        if ports.ledger.head() == before:
+            witnessing.note(ports)
+            return
+        for report in witnessing.witness(ports):
+            _warn(report.fault and f"witness {report.witness}: {report.fault}")
+    except WithholdError as error:
+        _warn(f"what was done stands, and was not shown to witnesses: {error.diagnostics()}")
+
+
+def _warn(text: str) -> None:
+    if text:
+        sys.stderr.write(f"withhold: {safe(text)}\n")
 
 
 def product_of(product: str | None) -> ProductId | None:

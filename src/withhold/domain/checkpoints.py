@@ -219,7 +219,7 @@ def opened(note: bytes, trust: Trust, verifies: Verifies) -> OpenedCheckpoint:
     for line in parsed.signatures:
         key = known.get((line.name, line.key_id))
         if key is not None:
-            times[key] = _checked(key, line, checkpoint, verifies)
+            times[key] = checked(key, line, checkpoint, verifies)
     # 4. the log itself signed it, with a key that may sign a tree of this size
     log_keys = [each.key for each in trust.log_keys if each.may_sign(checkpoint.head.size)]
     signed_by = tuple(key for key in log_keys if key in times)
@@ -245,7 +245,7 @@ def _known(trust: Trust) -> dict[tuple[str, bytes], NoteKey]:
     return known
 
 
-def _checked(key: NoteKey, line: Signature, checkpoint: Checkpoint, verifies: Verifies) -> int:
+def checked(key: NoteKey, line: Signature, checkpoint: Checkpoint, verifies: Verifies) -> int:
     """Check one line of a known key; return its time, 0 when it has none."""
     is_plain = key.type is SignatureType.ED25519
     seconds = 0 if is_plain else int.from_bytes(line.data[:8], "big")

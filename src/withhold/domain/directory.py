@@ -90,7 +90,8 @@ class Subject(NamedTuple):
     """An account or an organisation as it stands, with what ended.
 
     Attributes:
-        sequence: how many entries of this subject there are; omissions show by it.
+        id: the external id; empty once the subject is erased.
+        sequence: how many sealed entries of this subject there are; omissions show by it.
         last: the position of its newest entry.
         group: the other accounts it was merged with; each later off is written for all of them.
     """
@@ -104,6 +105,11 @@ class Subject(NamedTuple):
     plans: tuple[PlanSpell, ...]
     memberships: tuple[Membership, ...] = ()
     group: tuple[SubjectNo, ...] = ()
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether it was erased: it is out for ever, and nothing can be recorded of it any more."""
+        return not self.id
 
     def plan_now(self, product: ProductId) -> PlanId | None:
         """Return the plan it is on now for ``product``, None when it states none."""

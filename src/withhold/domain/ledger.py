@@ -57,6 +57,7 @@ class EventKind(Enum):
     DATASET_COMMITTED = "dataset_committed"  # public; a dataset version exists from here on
     LOG_KEY_REPLACED = "log_key_replaced"  # public; from here on another key signs the log
     DATASET_TAGGED = "dataset_tagged"  # public; the root over the tags of a version's accounts
+    ACCOUNT_ERASED = "account_erased"  # public; an account is out for ever, and its key is deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Event(NamedTuple):
 
     Attributes:
         kind: what happened.
-        subject: whose key seals the body; None for a public event.
+        subject: whose key seals the body; of a public event whom it is about, None for nobody.
         body: what is committed to; the ledger adds ``kind``, ``v``, ``subject`` (external id),
             ``sequence``, ``effects`` and ``recorded_at``.
         recorded_at: UTC milliseconds since 1970; shown, never compared.
@@ -141,6 +142,11 @@ def check_entry(entry: bytes, position: Position, previous: bytes, chain: bytes)
         raise broken(position, "its bytes name another position")
     if not hmac.compare_digest(chained(previous, entry), chain):
         raise broken(position, "the chain does not hold here")
+
+
+def is_sealed(entry: bytes) -> bool:
+    """Return whether an entry commits to a sealed event, by its own bytes."""
+    return entry[-33:-32] == bytes((SEALED,))
 
 
 def commitment_in(entry: bytes) -> bytes:

@@ -17,6 +17,7 @@ from os import PathLike
 from pathlib import Path
 
 from withhold import settings
+from withhold.adapters.embedded import Options as Watched
 from withhold.adapters.embedded import exists, open_embedded
 from withhold.domain.datasets import parse_ref
 from withhold.domain.lease import DEFAULT_SECONDS
@@ -48,6 +49,7 @@ def load(
         InputError: a value is out of range, or there is no installation at ``home``.
         UnknownDataset: there is no such version.
         VerificationError: a file is missing, truncated or altered.
+        LedgerBehind: the ledger is older than one that a witness has seen, so opt-outs may be missing.
     """
     options = Options(tuple(columns), batch_rows, lease_seconds)
     ref = parse_ref(dataset)
@@ -56,7 +58,10 @@ def load(
         raise InputError(f"home {folder}: no installation is here; set WITHHOLD_HOME or home=")
     stack = ExitStack()
     try:
-        data = Data(stack.enter_context(open_embedded(folder)), ref, options)
+        watched = Watched(witnesses=settings.witnesses())
+        ports = stack.enter_context(open_embedded(folder, watched))
+        ports.watch.gate.check()
+        data = Data(ports, ref, options)
     except BaseException:
         stack.close()
         raise

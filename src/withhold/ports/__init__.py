@@ -43,6 +43,7 @@ from withhold.ports.members import Members
 from withhold.ports.reading import Chunk, OpenFile
 from withhold.ports.sessions import Sessions
 from withhold.ports.tags import Tags
+from withhold.ports.witness import Gate, Looks, Seen, Watch, Witness
 
 __all__ = [
     "Applied",
@@ -56,6 +57,7 @@ __all__ = [
     "ExportRecord",
     "ExportWriter",
     "Files",
+    "Gate",
     "Intake",
     "IntakeTransaction",
     "KnownConversation",
@@ -65,6 +67,7 @@ __all__ = [
     "LakeRow",
     "Ledger",
     "Log",
+    "Looks",
     "Members",
     "OpenFile",
     "Outcome",
@@ -75,6 +78,7 @@ __all__ = [
     "Record",
     "Remembered",
     "RowBatch",
+    "Seen",
     "Sessions",
     "Shard",
     "Tags",
@@ -82,7 +86,9 @@ __all__ = [
     "TraceKind",
     "Transaction",
     "Use",
+    "Watch",
     "Withdrawn",
+    "Witness",
 ]
 
 
@@ -103,3 +109,4 @@ class Ports:
     sessions: Sessions
     members: Members
     tags: Tags
+    watch: Watch

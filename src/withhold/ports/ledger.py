@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from withhold.domain.admission import Standings
-from withhold.domain.directory import Directory, Subject
+from withhold.domain.directory import Directory, Subject, SubjectKind
+from withhold.domain.erasure import Past
 from withhold.domain.ledger import Event, EventKind
 from withhold.domain.names import PartyNo, Position, ProductId, SubjectNo
 from withhold.domain.parties import PartyKind
@@ -76,6 +77,22 @@ class Transaction(Directory, Protocol):
 
     def had(self, product: ProductId) -> bool:
         """Return whether any policy ever had plans of that product."""
+        ...
+
+    def past(self, subject: SubjectNo) -> Sequence[Past]:
+        """Return what the entries of a subject did, oldest first."""
+        ...
+
+    def erased(self, record: Subject) -> None:
+        """Forget a subject's name; only together with an ACCOUNT_ERASED event, which was added.
+
+        From here on it is found by its number alone. What idempotency keys did for it is forgotten. Of the
+        name a keyed hash is kept, for `erased_at` and nothing else.
+        """
+        ...
+
+    def erased_at(self, kind: SubjectKind, external_id: str) -> Position | None:
+        """Return the entry that last erased a subject of that name, None when there is none."""
         ...
 
     def adopted(self, policy_text: str) -> None:
@@ -191,11 +208,32 @@ class Ledger(Protocol):
         ...
 
     def record(self, position: Position) -> Record | None:
-        """Return an entry, opened, None when there is none at that position."""
+        """Return an entry, opened, None when there is none at that position.
+
+        Raises:
+            EntryErased: its subject was erased.
+            VerificationError: its body does not open, or the key is gone and nobody was erased.
+        """
         ...
 
     def records_of(self, subject: SubjectNo) -> Iterator[Record]:
-        """Yield the consent record of a subject, newest entry first."""
+        """Yield the consent record of a subject, newest entry first.
+
+        Raises:
+            EntryErased, VerificationError: as `record`.
+        """
+        ...
+
+    def purge(self) -> bool:
+        """Delete what is left of erased subjects: their keys, durably, and all bytes of keys and names.
+
+        Whatever crash came between the entry and this, calling it completes it; it costs little when
+        nothing is left. The keys are gone when it returns; False when bytes of names are still in the
+        database's log because somebody reads.
+
+        Raises:
+            StorageError: the disk refused; some of it is left to do.
+        """
         ...
 
     def first_record(self, subject: SubjectNo) -> Record:
@@ -220,6 +258,9 @@ class Ledger(Protocol):
 
     def verify(self, seen: Callable[[Position], None] | None = None) -> Position:
         """Recompute chain, commitments and derived standings of every entry; return the head.
+
+        Entries of erased subjects can no longer be opened. They stand in the chain, and what they did is
+        held against the digest in the entry that erased them; nobody else's key may be missing.
 
         Args:
             seen: told now and then which position was reached.

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from withhold.domain.checkpoints import LogKey
 from withhold.domain.names import Position
+from withhold.domain.notes import Signature
 from withhold.domain.proofs import LogProof
 from withhold.domain.tiles import TileId
 from withhold.domain.tree import Proof
@@ -26,7 +27,14 @@ class Log(Protocol):
         ...
 
     def keys(self) -> tuple[LogKey, ...]:
-        """Return every public key the log ever signed with, the newest last, and the sizes it may sign."""
+        """Return every Ed25519 key the log ever had, the newest last, and the sizes it may sign."""
+        ...
+
+    def second_keys(self) -> tuple[LogKey, ...]:
+        """Return every ML-DSA-44 key the log ever had, the newest last, and the sizes it may sign.
+
+        It signs the checkpoints that are kept; each is replaced together with the Ed25519 key.
+        """
         ...
 
     def checkpoint(self) -> bytes:
@@ -34,6 +42,37 @@ class Log(Protocol):
 
         Raises:
             StorageError: the tree cannot be read, or the key cannot be used.
+        """
+        ...
+
+    def keep(self, seconds: int) -> bytes:
+        """Sign the head with both kinds of keys, keep that durably, and return it.
+
+        Of a tree that is kept already, what is kept is returned. Only the newest kept checkpoint and the
+        newest one with a cosignature stay.
+
+        Args:
+            seconds: UTC seconds since 1970, said in the second signature; it decides nothing.
+
+        Raises:
+            InputError: the tree is empty.
+            StorageError: the disk refused, or a key cannot be used.
+        """
+        ...
+
+    def kept(self, *, cosigned: bool = False) -> bytes | None:
+        """Return the newest kept checkpoint, None when there is none.
+
+        Args:
+            cosigned: only one that carries a cosignature.
+        """
+        ...
+
+    def cosign(self, size: int, lines: Sequence[Signature]) -> None:
+        """Add cosignatures, which the caller has checked, to the kept checkpoint of a size, durably.
+
+        A line of the same key takes the place of the earlier one. Nothing is done when that checkpoint is
+        not kept any more.
         """
         ...
 
@@ -73,10 +112,10 @@ class Log(Protocol):
         """Return a full tile, a partial one at the right edge, or a bundle of entries; None for none."""
         ...
 
-    def new_key(self) -> str:
-        """Make the key that is to follow, durably, and return its public key as a verifier key.
+    def new_keys(self) -> tuple[str, str]:
+        """Make the keys that are to follow, durably; return both as verifier keys, ML-DSA-44 second.
 
-        It signs nothing before an entry of the ledger says so (`EventKind.LOG_KEY_REPLACED`).
+        They sign nothing before an entry of the ledger says so (`EventKind.LOG_KEY_REPLACED`).
 
         Raises:
             StorageError: the disk refused; nothing changed.

@@ -21,7 +21,7 @@ class Deletion:
     """Rows to delete.
 
     Attributes:
-        subject: the account under whose key the entry is sealed.
+        subject: the account under whose key the entry is sealed; public, if that was erased.
         rows: what to delete.
     """
 
@@ -48,6 +48,8 @@ def _event(transaction: Transaction, deletion: Deletion, now: int) -> Event:
     for row in deletion.rows:
         ordinals.setdefault(row.product, []).append(int(row.ordinal))
     rows: dict[str, Json] = dict(ordinals)
+    if subject.is_erased:  # nothing can be sealed for it any more, and numbers of rows tell nothing
+        return Event(EventKind.ROWS_DELETED, None, {"rows": rows}, now, deleted=deletion.rows)
     return Event(
         EventKind.ROWS_DELETED,
         subject.no,

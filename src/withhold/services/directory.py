@@ -117,8 +117,10 @@ def _put(ports: Ports, transaction: Transaction, request: AccountRequest) -> Sub
     if known is not None:
         return _move(ports, transaction, known, request.plans, roles)
     plans = {**({} if roles else _personal_plans(transaction)), **request.plans}
-    opening = _opening(transaction, kind, request.id, plans, roles or {}, request.opens)
-    return _open(ports, transaction, opening, {"opens": request.opens.value})
+    # whoever had that name was erased: out for ever, so nothing that is attested of it counts
+    opens = Opens.OUT if transaction.erased_at(kind, request.id) else request.opens
+    opening = _opening(transaction, kind, request.id, plans, roles or {}, opens)
+    return _open(ports, transaction, opening, {"opens": opens.value})
 
 
 def _checked(directory: Directory, request: AccountRequest) -> Roles | None:
@@ -237,4 +239,4 @@ def _group_of(transaction: Transaction, accounts: Sequence[AccountId]) -> list[S
             raise unknown(SubjectKind.ACCOUNT, account)
         for no in (subject.no, *subject.group):
             found[no] = transaction.subject(no)
-    return [found[no] for no in sorted(found)]
+    return [found[no] for no in sorted(found) if not found[no].is_erased]

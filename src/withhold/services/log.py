@@ -1,25 +1,64 @@
-"""The log that anyone can check: replacing its key.
+"""The log that anyone can check: its newest checkpoint, looking at it again, and replacing its keys.
 
-Source: design section 6. Not here: growing and signing, which go with every commit (`ports.Log`).
+Source: design section 6. Not here: growing and signing, which go with every commit (`ports.Log`);
+witnesses (`witnessing`).
 """
 
 from __future__ import annotations
 
-from withhold.domain.ledger import Event, EventKind
+from withhold.domain.checkpoints import Checkpoint, parse_checkpoint
+from withhold.domain.ledger import Event, EventKind, Json
 from withhold.domain.names import Position
-from withhold.ports import Ports
+from withhold.domain.notes import parse_note
+from withhold.domain.witnesses import follows
+from withhold.ports import Log, Ports
+
+
+def said(note: bytes) -> Checkpoint:
+    """Return what a checkpoint says; its signatures are not looked at.
+
+    Raises:
+        VerificationError: it is not a checkpoint.
+    """
+    return parse_checkpoint(parse_note(note).text)
+
+
+def newest(log: Log) -> bytes:
+    """Return the newest checkpoint, with every signature that there is of it."""
+    note, kept = log.checkpoint(), log.kept()
+    return kept if kept is not None and said(kept).head == said(note).head else note
+
+
+def looked(log: Log, seen: bytes | None) -> bytes:
+    """Look at the log again: return its newest checkpoint, once it is shown to follow from an earlier one.
+
+    Whoever looks keeps what this returns, outside of the ledger's own database, and brings it the next
+    time. So nothing that was seen once can be altered or taken out unseen.
+
+    Args:
+        log: looked at.
+        seen: the checkpoint that was kept; None at the first look.
+
+    Raises:
+        VerificationError: the log is shorter than what was seen, or another one; names the positions.
+    """
+    note = newest(log)
+    if seen is not None:
+        follows(said(seen), said(note), log.consistency)
+    return note
 
 
 def replace_key(ports: Ports) -> Position:
-    """Let a new key sign the log, from the entry on that says so; return its position.
+    """Let new keys sign the log, from the entry on that says so; return its position.
 
-    The tree that ends with that entry is signed by both keys. Receipts and checkpoints of before stay
-    valid: the old key may sign sizes up to that position.
+    The tree that ends with that entry is signed by the old keys and the new. Receipts and checkpoints of
+    before stay valid: the old keys may sign sizes up to that position.
 
     Raises:
-        StorageError: the disk refused; the old key signs as before.
+        StorageError: the disk refused; the old keys sign as before.
         StateUnknown: whether the entry was recorded is not known; `Log.keys` tells.
     """
-    key = ports.log.new_key()
-    event = Event(EventKind.LOG_KEY_REPLACED, None, {"key": key}, ports.clock.now_ms())
+    key, second = ports.log.new_keys()
+    body: dict[str, Json] = {"key": key, "second_key": second}
+    event = Event(EventKind.LOG_KEY_REPLACED, None, body, ports.clock.now_ms())
     return ports.ledger.append(lambda transaction: transaction.add(event))

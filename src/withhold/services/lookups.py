@@ -298,7 +298,7 @@ def _holders(directory: Directory, known: KnownId) -> dict[PartyNo, str]:
 
 def _parties_named(subject: Subject, kind: str) -> dict[PartyNo, str]:
     return {
-        holding.party: f"{kind} {subject.id} for {product}"
+        holding.party: f"{kind} {subject.id or '(erased)'} for {product}"
         for product, holding in subject.holdings.items()
     }
 

@@ -172,6 +172,8 @@ def _ready(
     ports: Ports, transaction: Transaction, subject: Subject, coming: frozenset[ProductId]
 ) -> None:
     """Give a holder a standing for the products that come, out if anybody of its group said out."""
+    if subject.is_erased:
+        return  # unknown is out
     is_account = subject.kind is SubjectKind.ACCOUNT
     party_kind = PartyKind.ACCOUNT if is_account else PartyKind.ORGANIZATION
     parties = {

@@ -181,6 +181,17 @@ def preference(status: PreferenceStatus) -> Preference:
     )
 
 
+class Erased(msgspec.Struct, frozen=True):
+    """An account is erased.
+
+    ``purged`` says whether its key and its name are gone from the files as well; while it is false that is
+    tried again by itself.
+    """
+
+    position: int
+    purged: bool
+
+
 def put(subject: Subject) -> Put:
     """Return an account or organisation."""
     plans = {product: subject.plan_now(product) for product in subject.holdings}

@@ -15,8 +15,9 @@ from litestar.handlers import HTTPRouteHandler
 from withhold import __version__
 from withhold.errors import WithholdError
 from withhold.ports import Ports
+from withhold.services import witnessing
 from withhold.web import console, mobile, openapi, page, problems, refusals, sign_in, static
-from withhold.web.api import datasets, directory, interactions, preferences, receipts
+from withhold.web.api import datasets, directory, interactions, log, preferences, receipts
 from withhold.web.appends import Appends
 from withhold.web.auth import ports_of
 from withhold.web.live import Live
@@ -27,6 +28,7 @@ from withhold.web.upkeep import Upkeep, seal_in_child, tag_in_child
 API: tuple[HTTPRouteHandler, ...] = (
     directory.put_organization,
     directory.put_account,
+    directory.delete_account,
     directory.post_accounts,
     preferences.get_account_preferences,
     preferences.get_organization_preferences,
@@ -56,6 +58,15 @@ PAGES: tuple[HTTPRouteHandler, ...] = (
 )
 """What people open in a browser; `refusals` tells their errors."""
 
+LOG: tuple[HTTPRouteHandler, ...] = (
+    log.get_checkpoint,
+    log.get_kept,
+    log.get_witnessed,
+    log.get_keys,
+    log.get_tile,
+)
+"""What anyone may read: no token is asked for."""
+
 
 @get("/openapi.json")
 async def get_openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
@@ -65,9 +76,19 @@ async def get_openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 @get("/healthz")
 async def get_health(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """Answer 200 when requests can be served: the application is up and the ledger can be read."""
-    position = await off_loop(ports_of(request).ledger.head)
-    return answer({"status": "ok", "position": position})
+    """Answer 200 when requests can be served; 503 while the ledger is read-only, with the reason."""
+    return await off_loop(_health, ports_of(request))
+
+
+def _health(ports: Ports) -> Response[bytes]:
+    position, reason = ports.ledger.head(), ports.watch.gate.reason
+    if reason:
+        given = answer({"status": "read-only", "position": position, "reason": reason})
+        given.status_code = 503
+        return given
+    behind = witnessing.lag(ports).values()
+    lag = {"witnesses_behind": max(behind)} if behind else {}
+    return answer({"status": "ok", "position": position, **lag})
 
 
 def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
@@ -103,6 +124,7 @@ def make_application(ports: Ports, home: Path, offered: Sequence[OfferedGroup] =
     return Litestar(
         [
             Router("/v1", route_handlers=[*API, get_openapi]),
+            Router("/log", route_handlers=LOG),
             Router("/", route_handlers=PAGES, exception_handlers=refusals.HANDLERS),
             get_health,
             page.get_start,

@@ -53,6 +53,7 @@ PROBLEMS: dict[type[WithholdError], Problem] = {
     errors.UnknownDataset: Problem(404, "unknown-dataset", "There is no such dataset", False),
     errors.UnknownRow: Problem(404, "unknown-row", "There is no such interaction", False),
     errors.UnknownReceipt: Problem(404, "unknown-receipt", "There is no such receipt", False),
+    errors.EntryErased: Problem(404, "unknown-receipt", "There is no such receipt", False),
     errors.TokenRefused: Problem(400, "token-refused", "The capture token is not valid"),
     errors.TooLarge: Problem(413, "too-large", "The request is larger than allowed"),
     errors.PolicyFileError: Problem(422, "policy-file", "The policy file is not valid"),
@@ -76,6 +77,8 @@ PROBLEMS: dict[type[WithholdError], Problem] = {
         False,
     ),
     errors.VerificationError: Problem(500, "verification", "Stored bytes do not verify", False),
+    errors.LedgerBehind: Problem(503, "read-only", "The ledger is read-only; nothing was recorded"),
+    errors.WitnessSilent: Problem(503, "witness-silent", "A witness did not answer", False),
     errors.StorageError: Problem(503, "storage", "The disk refused; nothing was recorded", False),
 }
 

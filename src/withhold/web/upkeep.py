@@ -18,14 +18,16 @@ from pathlib import Path
 import structlog
 from litestar import Litestar
 
-from withhold.domain.names import ProductId
+from withhold.domain.names import Position, ProductId
 from withhold.errors import StorageError
 from withhold.ports import Ports
-from withhold.services import withdrawals
+from withhold.services import withdrawals, witnessing
 from withhold.web.log import told
 from withhold.web.routes import off_loop
 
 PASS_SECONDS = 1.0  # between passes when nobody wakes it: other processes write too
+WITNESS_SECONDS = 10.0  # between two heads that are kept and shown to witnesses
+WITNESS_ENTRIES = 10_000  # so many new entries are shown at once
 SEAL_ROWS = 50_000  # so many rows in the log are worth a file
 TAG_SECONDS = 60.0  # after tagging failed: a lost file does not come back within a pass
 SEAL_SECONDS = 60.0  # fewer wait this long, so that a quiet log does not become many small files
@@ -79,6 +81,8 @@ class Upkeep:
         self._no_tags_before = 0.0
         self._awake = asyncio.Event()
         self._waiting_since: dict[ProductId, float] = {}
+        self._is_told = False
+        self._witnessed, self._witnessed_at = Position(0), -WITNESS_SECONDS
 
     def wake(self) -> None:
         """Begin a pass now: something was withdrawn."""
@@ -108,7 +112,11 @@ class Upkeep:
                 _log.warning("upkeep failed, trying again", error=told(error))
 
     def once(self) -> None:
-        """Do one pass."""
+        """Do one pass; a ledger that is behind is left as it is."""
+        if self._ports.watch.gate.reason:
+            self._tell_once()
+            return
+        self._ports.ledger.purge()
         if self._ports.files.cursor() < self._ports.ledger.head():
             withdrawals.apply(self._ports)
         with self._ports.ledger.directory() as directory:
@@ -120,6 +128,25 @@ class Upkeep:
             self._no_tags_before = time.monotonic() + TAG_SECONDS
             self._tag()
             self._no_tags_before = 0.0
+        self._witness()
+
+    def _tell_once(self) -> None:
+        if not self._is_told:
+            self._is_told = True
+            _log.error("the ledger is read-only", reason=self._ports.watch.gate.reason)
+
+    def _witness(self) -> None:
+        """Show the head to the witnesses, if something was appended and it was not just done."""
+        head, now = self._ports.ledger.head(), time.monotonic()
+        new = head - self._witnessed
+        if not new or (new < WITNESS_ENTRIES and now - self._witnessed_at < WITNESS_SECONDS):
+            return
+        reports = witnessing.witness(self._ports)
+        self._witnessed, self._witnessed_at = head, now
+        for report in reports:
+            if report.fault:
+                _log.warning("a witness", witness=report.witness, fault=report.fault)
+                self._witnessed = Position(0)  # asked again
 
     def _is_due(self, product: ProductId) -> bool:
         """Return whether the log of a product is long or old enough to be sealed."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import Request, Response, post, put
+from litestar import Request, Response, delete, post, put
 from litestar.params import FromPath
 
 from withhold.domain.accounts import Opens
@@ -14,7 +14,7 @@ from withhold.domain.names import AccountId, OrganizationId, PlanId, ProductId
 from withhold.domain.policy import Role
 from withhold.errors import InputError
 from withhold.ports import Ports
-from withhold.services import directory
+from withhold.services import directory, erasure
 from withhold.services.directory import AccountRequest, OrganizationRequest
 from withhold.web import answers, bodies
 from withhold.web.auth import Scope, ports_of
@@ -99,6 +99,19 @@ async def put_account(
     wanted = _request(account_id, await _account.one(request))
     subject = await off_loop(directory.put_account, ports_of(request), wanted)
     return answer(answers.put(subject))
+
+
+@delete(
+    "/accounts/{account_id:str}",
+    **Route("Erase an account, for ever", _SCOPES, answers.Erased, errors=(404,)).stated(),
+)
+async def delete_account(
+    request: Request[Any, Any, Any], account_id: FromPath[str]
+) -> Response[bytes]:
+    """Put an account out for ever and delete the key that opens what it said."""
+    found = await off_loop(erasure.erase, ports_of(request), AccountId(account_id))
+    request.app.state.upkeep.wake()
+    return answer(answers.Erased(found.position, found.is_purged))
 
 
 @post(

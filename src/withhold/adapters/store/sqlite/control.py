@@ -34,6 +34,7 @@ from typing import Protocol, TypeVar
 import apsw
 
 from withhold.adapters.store.sqlite import schema
+from withhold.adapters.store.sqlite.gate import StoreGate
 from withhold.adapters.store.sqlite.tickets import Submitted, Ticket, Waiting
 from withhold.errors import StateUnknown, StorageError, WithholdError
 from withhold.ports import Outcome
@@ -41,6 +42,7 @@ from withhold.ports import Outcome
 T = TypeVar("T")
 
 BUSY_MS = 30_000  # how long a writer of one process waits for one of another
+TRUNCATE_MS = 2_000  # how long emptying the log waits for those who read it
 MAX_JOBS = 256  # in one commit, so that the first to wait is never kept long
 IDLE_READERS = 16  # connections kept open for later readers
 WAL_PAGES = 4_000  # 16 MB of log between checkpoints
@@ -51,7 +53,13 @@ def connect(path: Path) -> apsw.Connection:
     connection = apsw.Connection(str(path))
     connection.set_busy_timeout(BUSY_MS)
     _use_wal(connection)
-    for setting in ("synchronous=FULL", "fullfsync=ON", "trusted_schema=OFF", "cache_size=-16384"):
+    for setting in (
+        "synchronous=FULL",
+        "fullfsync=ON",
+        "trusted_schema=OFF",
+        "secure_delete=ON",
+        "cache_size=-16384",
+    ):
         connection.execute(f"PRAGMA {setting}")
     connection.wal_autocheckpoint(WAL_PAGES)
     return connection
@@ -95,13 +103,18 @@ class Follower(Protocol):
 class Control:
     """The control database of one home, for any number of threads and processes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, gate: StoreGate | None = None) -> None:
         """Open the database, making it when it is not there.
+
+        Args:
+            path: of the file.
+            gate: asked before anything is written.
 
         Raises:
             StorageError: it cannot be opened, or another version of this program made it.
         """
         self._path = path
+        self._gate = gate or StoreGate()
         try:
             self._writer = connect(path)
             self._writer.execute("PRAGMA cache_size=-65536")  # every toggle touches another page
@@ -185,6 +198,7 @@ class Control:
 
     def _enqueue(self, ticket: Ticket[T]) -> bool:
         """Queue up; return True when nobody leads, which is the caller's to arrange then."""
+        self._gate.check()
         with self._mutex:
             if self._is_closed:
                 raise StorageError("the control database is closed; nothing was recorded")
@@ -339,6 +353,28 @@ class Control:
             raise StorageError(f"the database cannot be read ({type(error).__name__})") from error
         finally:
             self._put_back(connection)
+
+    def truncate_log(self) -> bool:
+        """Move everything from the write-ahead log into the database, and leave no bytes there.
+
+        Returns:
+            False when somebody who reads or writes needs the log; what is in the way is left.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        try:
+            connection = connect(self._path)
+            try:
+                connection.set_busy_timeout(TRUNCATE_MS)
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            finally:
+                connection.close()
+        except apsw.BusyError:
+            return False
+        except apsw.Error as error:
+            raise refused(error) from error
+        return True
 
     def _put_back(self, connection: apsw.Connection) -> None:
         if connection.in_transaction:

@@ -95,7 +95,7 @@ class Policies:
 
 
 class Memory:
-    """Subjects as they stand at ``head``, and names, which never change."""
+    """Subjects as they stand at ``head``, and names, which change only when somebody is erased."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -173,11 +173,13 @@ class SnapshotDirectory:
     def find(self, kind: SubjectKind, external_id: str) -> Subject | None:
         """Return the subject of that name, None when there is none."""
         no = self._memory.name(kind, external_id)
+        known = None if no is None else self._read(no)
+        if known is not None and known.id == external_id:
+            return known
+        no = read_name(self._connection, kind, external_id)  # not known, or erased meanwhile
         if no is None:
-            no = read_name(self._connection, kind, external_id)
-            if no is None:
-                return None
-            self._memory.put_name(kind, external_id, no)
+            return None
+        self._memory.put_name(kind, external_id, no)
         return self._read(no)
 
     def subject(self, no: SubjectNo) -> Subject:

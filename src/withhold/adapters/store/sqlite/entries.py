@@ -9,22 +9,28 @@ from __future__ import annotations
 import hmac
 import json
 import os
+import struct
+from typing import Any
 
 import apsw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from withhold.adapters.store.sqlite.codec import KINDS
+from withhold.adapters.store.sqlite.codec import KINDS, effect_pairs
 from withhold.adapters.store.sqlite.keys import SubjectKeys
+from withhold.domain.erasure import Past
 from withhold.domain.ledger import (
     CHAIN_START,
     PUBLIC,
+    EventKind,
     broken,
     entry_bytes,
+    is_sealed,
     opening,
     public_commitment,
 )
 from withhold.domain.names import Position, SubjectNo
+from withhold.errors import EntryErased, WithholdError
 from withhold.ports import Record
 
 NONCE_BYTES = 12
@@ -58,12 +64,40 @@ def _body_key(key: bytes) -> bytes:
     return hmac.digest(key, _BODY_KEY, "sha256")
 
 
+def past_of(connection: apsw.Connection, position: int, kind: int, effects: bytes | None) -> Past:
+    """Return what an entry did, by the columns beside its body.
+
+    Raises:
+        VerificationError: these columns are not of their form.
+    """
+    deleted: Any = ()
+    if KINDS[kind] is EventKind.ROWS_DELETED:  # no other kind has any
+        deleted = connection.execute(
+            "SELECT product, ordinal FROM deleted_rows WHERE position = ? ORDER BY product, ordinal",
+            (position,),
+        ).fetchall()
+    try:
+        pairs = tuple(effect_pairs(effects))
+    except struct.error:
+        raise broken(position, "its effects are not of their form") from None
+    return Past(Position(position), KINDS[kind].value, pairs, tuple(deleted))
+
+
+def _unopened(connection: apsw.Connection, subject: int, position: int) -> WithholdError:
+    """Return why an entry without a key cannot be opened."""
+    if connection.execute("SELECT 1 FROM erased WHERE subject = ?", (subject,)).get:
+        return EntryErased(f"entry {position}: its person was erased; it can no longer be opened")
+    return broken(position, "the key that opens it is gone")
+
+
 def read_record(connection: apsw.Connection, keys: SubjectKeys, position: int) -> Record | None:
     """Read an entry and open its body, None when there is none at that position.
 
     Raises:
+        EntryErased: its subject was erased.
         VerificationError: the body does not open, or its subject's key is gone.
     """
+    keys.refresh()
     row = connection.execute(
         "SELECT kind, entry, chain, subject, body FROM entries WHERE position = ?", (position,)
     ).fetchone()
@@ -74,15 +108,14 @@ def read_record(connection: apsw.Connection, keys: SubjectKeys, position: int) -
     if not 0 <= kind < len(KINDS):
         raise broken(position, "its kind is none that this program knows")
     opened, body = None, sealed
-    if subject is None:
-        if entry != entry_bytes(Position(position), PUBLIC, public_commitment(body)):
-            raise broken(position, "its body is not what it commits to")
-    else:
+    if is_sealed(entry):
         key = keys.get(SubjectNo(subject))
         if key is None:
-            raise broken(position, "the key that opens it is gone")
+            raise _unopened(connection, subject, position)
         body = unseal(key, sealed, entry, position)
         opened = opening(key, json.loads(body)["sequence"])
+    elif entry != entry_bytes(Position(position), PUBLIC, public_commitment(body)):
+        raise broken(position, "its body is not what it commits to")
     return Record(
         Position(position), KINDS[kind], entry, before or CHAIN_START, chain, opened, body
     )

@@ -24,6 +24,7 @@ import msgspec
 import pyarrow as pa
 
 from withhold.adapters.store.sqlite import intake_uses
+from withhold.adapters.store.sqlite.gate import StoreGate
 from withhold.adapters.store.sqlite.intake_columns import (
     DECODE_CONVERSATIONS,
     DECODE_IDS,
@@ -118,18 +119,22 @@ def _digest(keyed: hashlib.blake2b, text: str) -> bytes:
 class SqliteIntake:
     """`Intake` over one SQLite file; see the module and the port for what it promises."""
 
-    def __init__(self, path: Path, key: bytes, room: Room = USUAL) -> None:
+    def __init__(
+        self, path: Path, key: bytes, gate: StoreGate | None = None, room: Room = USUAL
+    ) -> None:
         """Open or make the store.
 
         Args:
             path: the file.
             key: 16 to 64 bytes; the same for the whole life of the store.
+            gate: asked before anything is written.
             room: how much of what is known is kept apart until it is merged.
 
         Raises:
             StorageError: it cannot be opened, or another version wrote it.
         """
         self._path = path
+        self._gate = gate or StoreGate()
         self._keys = _Keys(key)
         self._writing = (
             threading.Lock()
@@ -151,6 +156,7 @@ class SqliteIntake:
     @contextmanager
     def transaction(self) -> Iterator[IntakeTransaction]:
         """Open a batch; leaving it commits, an exception leaves no trace."""
+        self._gate.check()
         with self._writing:
             _wrapped(lambda: self._writer.execute("BEGIN IMMEDIATE"))
             ids = Keyed(self._writer, self._ids)

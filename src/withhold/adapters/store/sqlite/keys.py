@@ -5,21 +5,25 @@ control database need not hold them. A key is on disk *before* the entry that ne
 entry is harmless, an entry without a key is lost. Keys are therefore made ahead, a block at a time, and
 bulk openings cost one flush per block.
 
-Source: design sections 1 and 6. Not here: deleting keys (erasure).
+A key is deleted by writing zeros over it, in place: a row that is taken out may leave copies in pages that
+are merged later. The file's own log is truncated before the deletion counts as done.
+
+Source: design sections 1, 2 and 6. Not here: whose key is deleted, and when (`ledger`).
 """
 
 from __future__ import annotations
 
+import hmac
 import os
 import secrets
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import apsw
 
 from withhold.adapters.store.sqlite.control import connect, refused
-from withhold.domain.names import SubjectNo
+from withhold.domain.names import Position, SubjectNo
 from withhold.errors import StorageError
 
 KEY_BYTES = 32
@@ -32,14 +36,20 @@ CREATE TABLE IF NOT EXISTS keys(subject INTEGER PRIMARY KEY, key BLOB NOT NULL) 
 CREATE TABLE IF NOT EXISTS token_key(only INTEGER PRIMARY KEY CHECK(only = 1), key BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS log_name(only INTEGER PRIMARY KEY CHECK(only = 1), name TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS log_seeds(no INTEGER PRIMARY KEY, seed BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS erased_to(only INTEGER PRIMARY KEY CHECK(only = 1), position INTEGER) STRICT;
+CREATE TABLE IF NOT EXISTS second_seeds(no INTEGER PRIMARY KEY, seed BLOB NOT NULL) STRICT;
 """
 
 
 class SubjectKeys:
     """The keys of one home, for any number of threads and processes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, log_name: str | None = None) -> None:
         """Open the keys, making the file, readable by its owner alone, when it is not there.
+
+        Args:
+            path: of the file.
+            log_name: the name that the log gets when it is made; None for one by chance.
 
         Raises:
             StorageError: it cannot be opened.
@@ -52,7 +62,9 @@ class SubjectKeys:
                 for made_once, value in (
                     ("token_key VALUES (1, ?)", secrets.token_bytes(KEY_BYTES)),
                     ("log_seeds VALUES (1, ?)", secrets.token_bytes(KEY_BYTES)),
-                    ("log_name VALUES (1, ?)", f"withhold/{secrets.token_hex(8)}"),
+                    ("second_seeds VALUES (1, ?)", secrets.token_bytes(KEY_BYTES)),
+                    ("erased_to VALUES (1, ?)", 0),
+                    ("log_name VALUES (1, ?)", log_name or f"withhold/{secrets.token_hex(8)}"),
                 ):
                     self._connection.execute(f"INSERT OR IGNORE INTO {made_once}", (value,))
         except apsw.Error as error:
@@ -61,26 +73,37 @@ class SubjectKeys:
             raise StorageError(f"the keys cannot be opened: {error.strerror}") from error
         self._lock = threading.Lock()
         self._known: dict[int, bytes] = {}
+        self._version = 0
+        self._name_key = b""
 
     def token_key(self) -> bytes:
         """Return the key of capture tokens."""
         with self._lock:
             return bytes(self._connection.execute("SELECT key FROM token_key").get)
 
+    def erased_name(self, kind: str, name: str) -> bytes:
+        """Return the keyed hash of a name by which it is known that it was erased, and nothing else."""
+        if not self._name_key:
+            self._name_key = hmac.digest(self.token_key(), b"withhold/erased/v1\0", "sha256")
+        return hmac.digest(self._name_key, f"{kind}\0{name}".encode(), "sha256")
+
     def log_name(self) -> str:
         """Return the log's name, which is in every checkpoint and never changes."""
         with self._lock:
             return str(self._connection.execute("SELECT name FROM log_name").get)
 
-    def log_seeds(self) -> list[bytes]:
-        """Return the seeds of the log's keys, in the order in which they were made."""
+    def log_seeds(self) -> list[tuple[bytes, bytes]]:
+        """Return the seeds of the log's keys, Ed25519 and ML-DSA-44, in the order they were made."""
         with self._lock:
-            rows: list[tuple[bytes]]
-            rows = self._connection.execute("SELECT seed FROM log_seeds ORDER BY no").fetchall()  # type: ignore[assignment]
-        return [seed for (seed,) in rows]
+            rows: list[tuple[bytes, bytes]]
+            rows = self._connection.execute(  # type: ignore[assignment]
+                "SELECT log_seeds.seed, second_seeds.seed FROM log_seeds JOIN second_seeds USING(no)"
+                " ORDER BY no"
+            ).fetchall()
+        return rows
 
-    def add_log_seed(self, seed: bytes) -> None:
-        """Keep another seed, durably.
+    def add_log_seeds(self, seed: bytes, second: bytes) -> None:
+        """Keep another pair of seeds, durably.
 
         Raises:
             StorageError: the disk refused; nothing was kept.
@@ -88,6 +111,9 @@ class SubjectKeys:
         try:
             with self._lock, self._connection:
                 self._connection.execute("INSERT INTO log_seeds(seed) VALUES (?)", (seed,))
+                self._connection.execute(
+                    "INSERT INTO second_seeds VALUES (last_insert_rowid(), ?)", (second,)
+                )
         except apsw.Error as error:
             raise refused(error) from error
 
@@ -99,8 +125,9 @@ class SubjectKeys:
                 key = self._connection.execute(
                     "SELECT key FROM keys WHERE subject = ?", (subject,)
                 ).get
-            if key is not None:
-                self._keep(subject, key)
+            if key is None or key == DELETED:
+                return None
+            self._keep(subject, key)
         return key
 
     def many(self, subjects: Iterable[int]) -> Iterator[bytes | None]:
@@ -122,6 +149,46 @@ class SubjectKeys:
                     )
             key = keys.get(subject)
             yield None if key == DELETED else key
+
+    def refresh(self) -> None:
+        """Forget what is remembered of keys if another process changed any: it may have deleted some."""
+        with self._lock:
+            version = self._connection.execute("PRAGMA data_version").get
+        if version != self._version:
+            self._known.clear()
+            self._version = version
+
+    def erased_to(self) -> Position:
+        """Return the position up to which the keys of erased subjects are known to be gone."""
+        with self._lock:
+            return Position(self._connection.execute("SELECT position FROM erased_to").get)
+
+    def delete(self, subjects: Sequence[int]) -> None:
+        """Delete keys, durably and without leaving their bytes in the file; repeating it is harmless.
+
+        Raises:
+            StorageError: the disk refused, or the file's log is in use; it is not known to be done.
+        """
+        try:
+            with self._lock:
+                with self._connection:
+                    self._connection.executemany(
+                        "UPDATE keys SET key = ? WHERE subject = ?",
+                        [(DELETED, subject) for subject in subjects],
+                    )
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.Error as error:
+            raise refused(error) from error
+        finally:
+            self._known.clear()
+
+    def set_erased_to(self, position: Position) -> None:
+        """Note that the keys of every subject erased up to a position are gone."""
+        try:
+            with self._lock, self._connection:
+                self._connection.execute("UPDATE erased_to SET position = ?", (position,))
+        except apsw.Error as error:
+            raise refused(error) from error
 
     def ensure(self, subject: SubjectNo) -> bytes:
         """Return the key of a new subject, on disk before this returns.

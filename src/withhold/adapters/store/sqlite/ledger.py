@@ -128,6 +128,23 @@ class SqliteLedger:
                     "SELECT previous FROM entries WHERE position = ?", (position,)
                 ).get
 
+    def purge(self) -> bool:
+        """Delete what is left of erased subjects; see the port."""
+        self._keys.refresh()
+        done = self._keys.erased_to()
+        with self._control.read() as connection:
+            rows: Any = connection.execute(
+                "SELECT subject, position FROM erased WHERE position > ? ORDER BY position", (done,)
+            ).fetchall()
+        if not rows:
+            return True
+        # a crash after any of these lines leaves the last one undone, so that all are done again
+        self._keys.delete([subject for subject, _ in rows])
+        if not self._control.truncate_log():
+            return False
+        self._keys.set_erased_to(rows[-1][1])
+        return True
+
     def first_record(self, subject: SubjectNo) -> Record:
         """Return the entry that opened a subject."""
         with self._control.read() as connection:
@@ -175,5 +192,6 @@ class SqliteLedger:
 
     def verify(self, seen: Callable[[Position], None] | None = None) -> Position:
         """Recompute chain, commitments and derived standings of every entry; return the head."""
+        self._keys.refresh()
         with self._control.read() as connection:
             return verify(connection, self._keys, seen)

@@ -18,12 +18,13 @@ from typing import Any, NamedTuple
 
 import apsw
 
+from withhold.adapters.store.sqlite import kept
 from withhold.adapters.store.sqlite.control import Control
 from withhold.adapters.store.sqlite.entries import head_of
 from withhold.adapters.store.sqlite.log_keys import LogKeys
-from withhold.domain.checkpoints import Checkpoint, LogKey, signed
+from withhold.domain.checkpoints import Checkpoint, LogKey, signature, signed
 from withhold.domain.names import Position
-from withhold.domain.notes import Signs
+from withhold.domain.notes import Signature, SignedNote, Signs, parse_note
 from withhold.domain.proofs import LogProof
 from withhold.domain.tiles import (
     ENTRIES,
@@ -115,6 +116,10 @@ class SqliteLog:
         with self._control.read() as connection:
             return self._keys.public(connection, _state(connection)[1])
 
+    def second_keys(self) -> tuple[LogKey, ...]:
+        with self._control.read() as connection:
+            return self._keys.second(connection, _state(connection)[1])
+
     def checkpoint(self) -> bytes:
         return self._current().note
 
@@ -176,8 +181,30 @@ class SqliteLog:
                 entry for (entry,) in connection.execute(_ENTRIES, (first, first + width))
             )
 
-    def new_key(self) -> str:
+    def new_keys(self) -> tuple[str, str]:
         return self._keys.new()
+
+    # --- checkpoints that are kept ----------------------------------------------------------------
+
+    def keep(self, seconds: int) -> bytes:
+        edge, note = self._current()
+        head = edge.head()
+        if not head.size:
+            raise InputError("checkpoint: the tree is empty; nothing is to be kept of it yet")
+        with self._control.read() as connection:
+            replaced = _state(connection)[1]
+            signers = self._keys.second_signers(connection, replaced, head.size)
+        checkpoint = Checkpoint(self.origin, head)
+        lines = tuple(signature(signer, checkpoint, seconds) for signer in signers)
+        whole = SignedNote(checkpoint.text, (*parse_note(note).signatures, *lines))
+        return self._control.run(lambda connection: kept.add(connection, head.size, bytes(whole)))
+
+    def kept(self, *, cosigned: bool = False) -> bytes | None:
+        with self._control.read() as connection:
+            return kept.newest(connection, cosigned=cosigned)
+
+    def cosign(self, size: int, lines: Sequence[Signature]) -> None:
+        self._control.run(lambda connection: kept.cosign(connection, size, lines))
 
     def verify(self, seen: Callable[[Position], None] | None = None) -> Position:
         with self._control.read() as connection:

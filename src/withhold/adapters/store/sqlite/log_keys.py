@@ -1,7 +1,8 @@
 """The log's own keys: seeds beside the subject keys, and which of them may sign which sizes.
 
-A seed is on disk before an entry of the ledger puts its key into force, and it signs nothing before
-that. The tree that ends with such an entry is signed by both keys: whoever trusts the old one learns the
+They come in pairs: Ed25519 signs every checkpoint, ML-DSA-44 those that are kept. A pair of seeds is on
+disk before an entry of the ledger puts its keys into force, and they sign nothing before that. The tree
+that ends with such an entry is signed by the old keys and the new: whoever trusts the old one learns the
 new one from an entry that the old one signed for.
 
 Source: design section 6; C2SP signed-note. Not here: signing itself (`adapters.signing`).
@@ -11,28 +12,39 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import apsw
 
-from withhold.adapters.signing import SeedSigner
+from withhold.adapters.signing import SEED_BYTES, SeedSigner
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.domain.checkpoints import LogKey
 from withhold.domain.notes import SignatureType
 from withhold.errors import StorageError
+
+_Keys = tuple[LogKey, ...]
+
+
+class _InForce(NamedTuple):
+    """The keys of both kinds after so many replacements."""
+
+    replaced: int
+    first: _Keys
+    second: _Keys
 
 
 class LogKeys:
     """The signing keys of one home, for any number of threads and processes."""
 
     def __init__(self, keys: SubjectKeys) -> None:
-        """Take the seeds; the first one is made with them."""
+        """Take the seeds; the first pair is made with them."""
         self._seeds = keys
         self.origin = keys.log_name()
         self._signers: dict[str, SeedSigner] = {}
-        self._in_force: tuple[int, tuple[LogKey, ...]] = (-1, ())
+        self._in_force = _InForce(-1, (), ())
 
-    def public(self, connection: apsw.Connection, replaced: int) -> tuple[LogKey, ...]:
-        """Return every key and the sizes it may sign, the newest last.
+    def public(self, connection: apsw.Connection, replaced: int) -> _Keys:
+        """Return every Ed25519 key and the sizes it may sign, the newest last.
 
         Args:
             connection: a snapshot, or the running transaction.
@@ -41,41 +53,67 @@ class LogKeys:
         Raises:
             StorageError: the seed of a key is not there.
         """
-        if replaced != self._in_force[0]:
-            self._in_force = (replaced, self._read(connection))
-        return self._in_force[1]
+        return self._at(connection, replaced).first
+
+    def second(self, connection: apsw.Connection, replaced: int) -> _Keys:
+        """Return every ML-DSA-44 key and the sizes it may sign; arguments and errors as of `public`."""
+        return self._at(connection, replaced).second
 
     def signers(
         self, connection: apsw.Connection, replaced: int, size: int
     ) -> Sequence[SeedSigner]:
         """Return the keys that sign a tree of this size; arguments and errors as of `public`."""
-        keys = self.public(connection, replaced)
+        return self._of_size(self.public(connection, replaced), size)
+
+    def second_signers(
+        self, connection: apsw.Connection, replaced: int, size: int
+    ) -> Sequence[SeedSigner]:
+        """Return the keys that sign a kept checkpoint of this size; the rest as of `public`."""
+        return self._of_size(self.second(connection, replaced), size)
+
+    def _of_size(self, keys: _Keys, size: int) -> Sequence[SeedSigner]:
         return [self._by_name(str(each.key)) for each in keys if each.may_sign(size)]
 
-    def new(self) -> str:
-        """Make a seed, durably; return its public key as a verifier key."""
-        seed = os.urandom(32)
-        self._seeds.add_log_seed(seed)
-        return str(self._signer_of(seed).key)
+    def new(self) -> tuple[str, str]:
+        """Make a pair of seeds, durably; return their public keys as verifier keys."""
+        seeds = os.urandom(SEED_BYTES), os.urandom(SEED_BYTES)
+        self._seeds.add_log_seeds(*seeds)
+        first, second = self._pair_of(seeds)
+        return str(first.key), str(second.key)
 
-    def _read(self, connection: apsw.Connection) -> tuple[LogKey, ...]:
-        keys = [LogKey(self._signer_of(self._seeds.log_seeds()[0]).key)]
-        for position, text in connection.execute(
-            "SELECT position, key FROM log_keys ORDER BY position"
+    def _at(self, connection: apsw.Connection, replaced: int) -> _InForce:
+        if replaced != self._in_force.replaced:
+            self._in_force = self._read(connection, replaced)
+        return self._in_force
+
+    def _read(self, connection: apsw.Connection, replaced: int) -> _InForce:
+        seeds = self._seeds.log_seeds()
+        if not seeds:
+            raise StorageError("the seeds of the log are missing; restore keys.db from a backup")
+        first, second = ([LogKey(signer.key)] for signer in self._pair_of(seeds[0]))
+        for position, one, other in connection.execute(
+            "SELECT position, key, second FROM log_keys ORDER BY position"
         ):
-            keys[-1] = LogKey(keys[-1].key, keys[-1].first, position)
-            keys.append(LogKey(self._by_name(text).key, position))
-        return tuple(keys)
+            for keys, text in ((first, one), (second, other)):
+                keys[-1] = LogKey(keys[-1].key, keys[-1].first, position)
+                keys.append(LogKey(self._by_name(text).key, position))
+        return _InForce(replaced, tuple(first), tuple(second))
 
     def _by_name(self, text: str) -> SeedSigner:
         if text not in self._signers:
-            for seed in self._seeds.log_seeds():
-                self._signer_of(seed)
+            for seeds in self._seeds.log_seeds():
+                self._pair_of(seeds)
         found = self._signers.get(text)
         if found is None:
             raise StorageError("the seed of a log key is missing; restore keys.db from a backup")
         return found
 
-    def _signer_of(self, seed: bytes) -> SeedSigner:
-        signer = SeedSigner(self.origin, SignatureType.ED25519, seed)
+    def _pair_of(self, seeds: tuple[bytes, bytes]) -> tuple[SeedSigner, SeedSigner]:
+        return (
+            self._signer_of(SignatureType.ED25519, seeds[0]),
+            self._signer_of(SignatureType.ML_DSA_44, seeds[1]),
+        )
+
+    def _signer_of(self, kind: SignatureType, seed: bytes) -> SeedSigner:
+        signer = SeedSigner(self.origin, kind, seed)
         return self._signers.setdefault(str(signer.key), signer)

@@ -20,6 +20,7 @@ APPLICATION_ID = 0x57483031  # "WH01": another program's database is never taken
 # The ledger and what is derived from it. `entries` is the truth; `previous` is the position of the
 # subject's entry before, 0 when there is none; `effects` are records of (u32 party, u8 code),
 # little-endian; `body` is nonce || AES-256-GCM of a sealed event, or the plain bytes of a public one.
+# `erased.name` is a keyed hash of a name that was forgotten.
 LEDGER = """
 CREATE TABLE entries(
   position INTEGER PRIMARY KEY, kind INTEGER NOT NULL, entry BLOB NOT NULL, chain BLOB NOT NULL,
@@ -41,14 +42,19 @@ CREATE TABLE deleted_rows(
   position INTEGER NOT NULL, product TEXT NOT NULL, ordinal INTEGER NOT NULL,
   PRIMARY KEY(position, product, ordinal)) STRICT, WITHOUT ROWID;
 CREATE INDEX deleted_rows_by_ordinal ON deleted_rows(product, ordinal);
+CREATE TABLE erased(position INTEGER PRIMARY KEY, subject INTEGER NOT NULL, name BLOB NOT NULL) STRICT;
+CREATE INDEX erased_by_name ON erased(name);
 """
 
-# The tree over the entries: full tiles of 256 hashes, and the entries that replaced the log's key.
+# The tree over the entries: full tiles of 256 hashes, the entries that replaced the log's keys, and the
+# checkpoints that are kept because they carry more signatures than every commit makes.
 LOG = """
 CREATE TABLE tiles(
   level INTEGER NOT NULL, number INTEGER NOT NULL, hashes BLOB NOT NULL,
   PRIMARY KEY(level, number)) STRICT;
-CREATE TABLE log_keys(position INTEGER PRIMARY KEY, key TEXT NOT NULL) STRICT;
+CREATE TABLE log_keys(position INTEGER PRIMARY KEY, key TEXT NOT NULL, second TEXT NOT NULL) STRICT;
+CREATE TABLE checkpoints(
+  size INTEGER PRIMARY KEY, note BLOB NOT NULL, cosigned INTEGER NOT NULL DEFAULT 0) STRICT;
 """
 
 CREDENTIALS = """

@@ -13,6 +13,7 @@ Source: design sections 1, 2 and 6. Not here: durability and the lock (`control`
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import apsw
 
@@ -30,10 +31,11 @@ from withhold.adapters.store.sqlite.directory import (
     plan_in,
     read_subject,
 )
-from withhold.adapters.store.sqlite.entries import seal
+from withhold.adapters.store.sqlite.entries import past_of, seal
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.domain.absence import secret_commitment, tag_secret
 from withhold.domain.directory import PlanParties, Subject, SubjectKind
+from withhold.domain.erasure import Past
 from withhold.domain.ledger import (
     CHAIN_START,
     PUBLIC,
@@ -66,6 +68,7 @@ class SqliteTransaction:
     def __init__(self, connection: apsw.Connection, keys: SubjectKeys, policies: Policies) -> None:
         self._connection = connection
         self._keys = keys
+        keys.refresh()
         self._policies = policies
         last = connection.execute(
             "SELECT position, chain FROM entries ORDER BY position DESC LIMIT 1"
@@ -187,8 +190,9 @@ class SqliteTransaction:
     def add(self, event: Event) -> Position:
         """Append an event with its effects, records and deletions; return its position."""
         position, subject = self.next, event.subject
-        if subject is None:
-            body, previous = encode_body(_body(event)), 0
+        if subject is None or event.kind is EventKind.ACCOUNT_ERASED:
+            body = encode_body(_body(event))
+            previous = 0 if subject is None else self.subject(subject).last
             entry = entry_bytes(position, PUBLIC, public_commitment(body))
         else:
             entry, body, previous = self._seal(event, subject, position)
@@ -201,7 +205,8 @@ class SqliteTransaction:
         self._keep_derived(event, position)
         if event.kind is EventKind.LOG_KEY_REPLACED:
             self._connection.execute(
-                "INSERT INTO log_keys VALUES (?, ?)", (position, event.body["key"])
+                "INSERT INTO log_keys VALUES (?, ?, ?)",
+                (position, event.body["key"], event.body["second_key"]),
             )
         self.head, self._chain = position, chain
         return position
@@ -250,6 +255,42 @@ class SqliteTransaction:
                 "INSERT INTO deleted_rows VALUES (?, ?, ?)",
                 [(position, row.product, row.ordinal) for row in event.deleted],
             )
+
+    def past(self, subject: SubjectNo) -> list[Past]:
+        """Return what the entries of a subject did, oldest first."""
+        found, position = [], int(self.subject(subject).last)
+        while position:
+            row: Any = self._connection.execute(
+                "SELECT kind, effects, previous FROM entries WHERE position = ?", (position,)
+            ).fetchone()
+            kind, effects, previous = row
+            found.append(past_of(self._connection, position, kind, effects))
+            position = previous
+        return found[::-1]
+
+    def erased(self, record: Subject) -> None:
+        """Forget a subject's name, and what idempotency keys did for it."""
+        connection, no = self._connection, record.no
+        name = self._keys.erased_name(self.subject(no).kind.value, self.subject(no).id)
+        connection.execute("INSERT INTO erased VALUES (?, ?, ?)", (record.last, no, name))
+        connection.executemany(
+            "DELETE FROM idempotency WHERE position = ?",
+            [(each.position,) for each in self.past(no)],
+        )
+        # no name may hold a control character, so that this one is nobody's
+        connection.execute(
+            "UPDATE subjects SET id = ?, record = ? WHERE no = ?",
+            (f"\x1f{no}", encode_subject(record), no),
+        )
+        self._memorise(record)
+
+    def erased_at(self, kind: SubjectKind, external_id: str) -> Position | None:
+        """Return the entry that last erased a subject of that name, None when there is none."""
+        name = self._keys.erased_name(kind.value, external_id)
+        found = self._connection.execute(
+            "SELECT max(position) FROM erased WHERE name = ?", (name,)
+        ).get
+        return None if found is None else Position(found)
 
     def adopted(self, policy_text: str) -> None:
         """Make this text the policy in force; only together with a POLICY_ADOPTED event."""

@@ -1,0 +1,113 @@
+"""The witness port: who outside of the database has seen the ledger's head, and the gate that they shut."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from withhold.domain.notes import Signature
+from withhold.domain.witnesses import Prove
+
+
+class Witness(Protocol):
+    """Somebody who remembers the newest checkpoint of the log, where the ledger's writer cannot change it.
+
+    Durability: what it answered for, it remembers. Concurrency: any number of threads and processes.
+    """
+
+    @property
+    def name(self) -> str:
+        """How people call it; it stays the same."""
+        ...
+
+    def show(self, note: bytes, prove: Prove, had: int) -> Sequence[Signature]:
+        """Show it a checkpoint of the log; it remembers that, if the log follows from what it has seen.
+
+        A caller that is told that the log does not follow asks once more with a newer checkpoint before
+        it believes that: another process may have shown one meanwhile.
+
+        Args:
+            note: signed.
+            prove: makes consistency proofs up to the checkpoint's size.
+            had: the size of the log that it is known to have seen, 0 for none.
+
+        Returns:
+            Its signature lines, checked; none from one that cannot sign.
+
+        Raises:
+            VerificationError: it has seen a longer log or another one, or forgot what it had seen; names
+                the positions. It remembers what it did before.
+            WitnessSilent: it did not answer, or nothing that can be understood.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was last seen of the log.
+
+    Attributes:
+        checkpoint: signed.
+        witnesses: by name the size that each witness had seen then, at least.
+    """
+
+    checkpoint: bytes
+    witnesses: Mapping[str, int]
+
+
+class Looks(Protocol):
+    """A place outside of the ledger's database that keeps what was last seen of the log."""
+
+    def last(self) -> Seen | None:
+        """Return what was seen last, None for nothing yet.
+
+        Raises:
+            VerificationError: what is kept there is damaged.
+            StorageError: it cannot be read.
+        """
+        ...
+
+    def keep(self, seen: Seen) -> None:
+        """Keep what was seen, durably, in the place of what was kept before.
+
+        Raises:
+            StorageError: the disk refused; what was kept before stays.
+        """
+        ...
+
+
+class Gate(Protocol):
+    """Whether anything may be recorded. Once shut it stays shut as long as the process runs."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is shut, in one sentence; empty while it is open."""
+        ...
+
+    def shut(self, reason: str) -> None:
+        """Let nothing more be recorded, by anybody in this process."""
+        ...
+
+    def check(self) -> None:
+        """Return while it is open.
+
+        Raises:
+            LedgerBehind: it is shut; says why.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who watches the ledger of a home.
+
+    Attributes:
+        gate: shut when somebody has seen a log that this one does not follow from.
+        witnesses: as the operator named them.
+        looks: the home's own, and the one of whoever uses the command line.
+    """
+
+    gate: Gate
+    witnesses: tuple[Witness, ...] = ()
+    looks: tuple[Looks, ...] = ()

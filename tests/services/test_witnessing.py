@@ -1,0 +1,355 @@
+"""S29: a ledger that is older than one that was seen, or another one, takes nothing and yields nothing.
+
+Each case puts a home into a state and says whether it may be used, and what is told.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import withhold
+from tests.fakes.witness import WitnessServer, served
+from tests.simulator import SHIPPED, VIBE, interaction
+from withhold.adapters.embedded import SEEN, Options, open_embedded
+from withhold.domain.directory import SubjectKind
+from withhold.domain.names import AccountId
+from withhold.errors import LedgerBehind, VerificationError
+from withhold.ports import Ports
+from withhold.services import (
+    builds,
+    capture,
+    directory,
+    erasure,
+    policies,
+    preferences,
+    sealing,
+    witnessing,
+)
+from withhold.services import log as logs
+from withhold.services.directory import AccountRequest
+from withhold.services.preferences import PreferenceRequest
+
+POLICY = SHIPPED.read_text(encoding="utf-8")
+
+
+@dataclass
+class Homes:
+    """Folders of one operator: the home, a backup of it, other storage with a witness in a file."""
+
+    folder: Path
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    @property
+    def witness(self) -> Path:
+        return self.folder / "storage" / "seen"
+
+    @contextmanager
+    def opened(
+        self, home: str = "home", witness: str | None = None, state: Path | None = None
+    ) -> Iterator[Ports]:
+        named = f"file:{self.witness}" if witness is None else witness
+        options = Options(witnesses=tuple(filter(None, [named])), state=state)
+        with open_embedded(self.folder / home, options) as ports:
+            if not ports.ledger.head():
+                policies.adopt(ports, POLICY)
+            yield ports
+
+    def back_up(self) -> None:
+        shutil.copytree(self.home, self.folder / "backup")
+
+    def restore(self, *parts: str) -> None:
+        """Put back all of the backup, or some of its parts."""
+        for part in parts or [path.name for path in (self.folder / "backup").iterdir()]:
+            there = self.home / part
+            if there.is_dir():
+                shutil.rmtree(there)
+                shutil.copytree(self.folder / "backup" / part, there)
+            else:
+                for old in self.home.glob(f"{part}*"):
+                    old.unlink()
+                shutil.copy(self.folder / "backup" / part, there)
+
+
+@pytest.fixture
+def homes(tmp_path: Path) -> Homes:
+    (tmp_path / "storage").mkdir()
+    return Homes(tmp_path)
+
+
+def sign_up(ports: Ports, *names: str) -> None:
+    for name in names:
+        directory.put_account(ports, AccountRequest(AccountId(name)))
+
+
+def turn(ports: Ports, name: str, *, allowed: bool) -> None:
+    request = PreferenceRequest(SubjectKind.ACCOUNT, name, VIBE, allowed)
+    preferences.set_preference(ports, request)
+
+
+def a_day(homes: Homes, ports: Ports) -> None:
+    """Ana and bo chat, a dataset is built; a backup is made after this."""
+    sign_up(ports, "ana", "bo")
+    capture.capture(ports, [interaction("ana", "r1"), interaction("bo", "r2")])
+    builds.build(ports, "chat", VIBE)
+    witnessing.witness(ports)
+
+
+def the_next_day(ports: Ports) -> None:
+    """Ana opts out; more people come."""
+    turn(ports, "ana", allowed=False)
+    sign_up(ports, "cy", "dan")
+    witnessing.witness(ports)
+
+
+def takes_nothing(ports: Ports, home: Path) -> None:
+    head = ports.ledger.head()
+    refused: list[Callable[[], object]] = [
+        lambda: capture.capture(ports, [interaction("bo", "r9")]),
+        lambda: builds.build(ports, "chat", VIBE),
+        lambda: policies.adopt(ports, POLICY.replace('version = "', 'version = "x', 1)),
+        lambda: turn(ports, "bo", allowed=True),
+        lambda: turn(ports, "bo", allowed=False),
+        lambda: sign_up(ports, "eve"),
+        lambda: erasure.erase(ports, AccountId("bo")),
+        lambda: logs.replace_key(ports),
+        lambda: witnessing.witness(ports),
+    ]
+    for act in refused:
+        with pytest.raises(LedgerBehind, match="read-only"):
+            act()
+    assert ports.ledger.head() == head
+    assert logs.said(ports.log.checkpoint()).head.size == head  # it can still be looked at
+    with ports.ledger.directory() as found:
+        assert found.head == head
+
+
+def is_shut(homes: Homes, told: str, witness: str | None = None) -> None:
+    with homes.opened(witness=witness) as ports:
+        assert told in ports.watch.gate.reason
+        takes_nothing(ports, homes.home)
+
+
+def prepared(homes: Homes) -> tuple[int, int]:
+    """Live two days, with a backup between them; return the heads of both."""
+    with homes.opened() as ports:
+        a_day(homes, ports)
+        first = ports.ledger.head()
+    homes.back_up()
+    with homes.opened() as ports:
+        the_next_day(ports)
+        return first, ports.ledger.head()
+
+
+def test_a_restored_older_backup_is_read_only_and_names_the_gap(homes: Homes) -> None:
+    first, last = prepared(homes)
+    homes.restore()
+    is_shut(homes, f"entries {first + 1} to {last} are missing")
+    is_shut(homes, f"entries {first + 1} to {last} are missing")  # looking changed nothing
+
+
+def test_a_reader_refuses_an_older_ledger(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared(homes)
+    homes.restore()
+    monkeypatch.setenv("WITHHOLD_WITNESS", f"file:{homes.witness}")
+    with pytest.raises(LedgerBehind, match="are missing"):
+        withhold.load("chat@1", home=homes.home)
+
+
+def test_a_newer_backup_opens_it_again(homes: Homes) -> None:
+    _, last = prepared(homes)
+    shutil.copytree(homes.home, homes.folder / "newest")
+    homes.restore()
+    is_shut(homes, "are missing")
+    shutil.rmtree(homes.home)
+    shutil.copytree(homes.folder / "newest", homes.home)
+    with homes.opened() as ports:
+        assert ports.watch.gate.reason == ""
+        assert ports.ledger.head() == last
+        turn(ports, "bo", allowed=False)
+
+
+def test_the_homes_own_note_is_enough_when_only_the_database_is_restored(homes: Homes) -> None:
+    first, last = prepared(homes)
+    homes.restore("control.db")
+    is_shut(homes, f"entries {first + 1} to {last} are missing", witness="")
+
+
+def test_a_control_database_that_is_gone_is_not_begun_anew(homes: Homes) -> None:
+    _, last = prepared(homes)
+    (homes.home / "control.db").unlink()
+    with (
+        pytest.raises(LedgerBehind, match=f"entries 1 to {last} are missing"),
+        homes.opened(witness=""),
+    ):
+        pass
+
+
+def test_a_ledger_that_went_its_own_way_after_a_restore_is_another_one(homes: Homes) -> None:
+    _, last = prepared(homes)
+    homes.restore()
+    (homes.home / SEEN).unlink()
+    with homes.opened(witness="") as ports:  # nobody watches: it goes on, and is longer in the end
+        sign_up(ports, *(f"other-{n}" for n in range(9)))
+    is_shut(homes, f"some entry from 1 to {last} is not the one that was seen before")
+
+
+def test_the_ledger_of_another_home_is_another_one(homes: Homes) -> None:
+    _, last = prepared(homes)
+    with homes.opened("other", witness="") as ports:
+        sign_up(ports, *(f"o{n}" for n in range(20)))
+    shutil.copy(homes.folder / "other" / "control.db", homes.home / "control.db")
+    with homes.opened() as ports:
+        assert f"some entry from 1 to {last}" in ports.watch.gate.reason
+    shutil.copy(homes.folder / "other" / "keys.db", homes.home / "keys.db")
+    with homes.opened() as ports:
+        assert "was seen before, this one is" in ports.watch.gate.reason
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (Path.unlink, "knows of 0 now"),
+        (lambda path: path.write_bytes(b""), "knows of 0 now"),
+        (lambda path: path.write_bytes(path.read_bytes().splitlines(keepends=True)[0]), "knows of"),
+        (lambda path: path.write_bytes(b"garbage\n"), "not a checkpoint"),
+    ],
+)
+def test_a_witness_that_lost_what_it_had_seen_shuts_the_gate(
+    homes: Homes, damage: Callable[[Path], object], told: str
+) -> None:
+    prepared(homes)
+    damage(homes.witness)
+    is_shut(homes, told)
+    is_shut(homes, told)  # also the second time: it did not learn the head meanwhile
+    with homes.opened(witness=f"file:{homes.folder / 'storage' / 'fresh'}") as ports:
+        assert ports.watch.gate.reason == ""  # another one begins anew
+
+
+def test_a_witness_that_does_not_answer_shuts_nothing(homes: Homes) -> None:
+    prepared(homes)
+    nobody = f"file:{homes.folder / 'not mounted' / 'seen'}"
+    with homes.opened(witness=nobody) as ports:
+        assert ports.watch.gate.reason == ""
+        (report,) = witnessing.witness(ports)
+        assert report.size is None
+        assert "cannot be used" in report.fault
+        turn(ports, "bo", allowed=False)
+
+
+def test_a_look_that_is_damaged_shuts_the_gate(homes: Homes) -> None:
+    prepared(homes)
+    (homes.home / SEEN).write_bytes(b"{")
+    is_shut(homes, "damaged")
+
+
+def test_the_users_own_note_is_held_against_a_whole_home_that_was_restored(homes: Homes) -> None:
+    state = homes.folder / "state"
+    with homes.opened(witness="", state=state) as ports:
+        a_day(homes, ports)
+    homes.back_up()
+    with homes.opened(witness="", state=state) as ports:
+        the_next_day(ports)
+    homes.restore()
+    with homes.opened(witness="") as ports:
+        assert ports.watch.gate.reason == ""  # nobody else knows
+    with homes.opened(witness="", state=state) as ports:
+        assert "are missing" in ports.watch.gate.reason
+
+
+def test_a_capture_store_that_is_older_than_the_ledger_is_told(homes: Homes) -> None:
+    with homes.opened() as ports:
+        a_day(homes, ports)
+    homes.back_up()
+    with homes.opened() as ports:
+        capture.capture(ports, [interaction("bo", "r3"), interaction("bo", "r4")])
+        sealing.seal(ports)
+    homes.restore("capture.db")
+    is_shut(homes, "capture.db is older than control.db: rows 3 to 4 of vibe are missing")
+
+
+# --- a witness of somebody else -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def server(homes: Homes) -> Iterator[WitnessServer]:
+    with homes.opened() as ports:
+        origin, key = ports.log.origin, ports.log.keys()[0]
+    with served(origin, key) as running:
+        yield running
+
+
+def test_a_witness_elsewhere_cosigns_and_shuts_the_gate_of_an_older_ledger(
+    homes: Homes, server: WitnessServer
+) -> None:
+    with homes.opened(witness=server.setting) as ports:
+        a_day(homes, ports)
+        first = ports.ledger.head()
+        assert ports.log.kept(cosigned=True) == ports.log.kept() == logs.newest(ports.log)
+        assert witnessing.lag(ports) == {server.signer.key.name: 0}
+        sign_up(ports, "late")
+        assert witnessing.lag(ports) == {server.signer.key.name: 1}
+    homes.back_up()
+    with homes.opened(witness=server.setting) as ports:
+        the_next_day(ports)
+        last = ports.ledger.head()
+    homes.restore()
+    is_shut(homes, f"entries {first + 2} to {last} are missing", witness=server.setting)
+    server.answer = (500, "text/plain", b"", {})
+    with homes.opened(witness=server.setting) as ports:  # nobody answers: a warning, and it goes on
+        assert ports.watch.gate.reason == ""
+
+
+def test_two_servers_from_one_backup_are_found_while_they_run(
+    homes: Homes, server: WitnessServer
+) -> None:
+    with homes.opened(witness=server.setting) as ports:
+        a_day(homes, ports)
+    homes.back_up()
+    with (
+        homes.opened(witness=server.setting) as one,
+        homes.opened("backup", witness=server.setting) as other,
+    ):
+        sign_up(one, "in-the-first")
+        sign_up(other, "in-the-second")
+        assert all(not report.fault for report in witnessing.witness(one))
+        (report,) = witnessing.witness(other)
+        assert "another log" in report.fault
+        takes_nothing(other, homes.folder / "backup")
+        turn(one, "bo", allowed=False)
+
+
+# --- S37 ------------------------------------------------------------------------------------------
+
+
+def test_an_insider_who_rewrites_and_signs_everything_anew_is_caught_by_any_older_checkpoint(
+    homes: Homes,
+) -> None:
+    """The insider has the keys, and makes a ledger of the same length without an opt-out."""
+    with homes.opened() as ports:
+        a_day(homes, ports)
+        turn(ports, "ana", allowed=False)
+        seen = [logs.looked(ports.log, None)]
+        sign_up(ports, "cy")
+        seen.append(logs.looked(ports.log, None))
+        witnessing.witness(ports)
+        last = ports.ledger.head()
+    for name in ("control.db", SEEN):
+        (homes.home / name).unlink()
+    with homes.opened(witness="") as ports:
+        sign_up(ports, *(f"p{n}" for n in range(last - 1)))
+        assert ports.ledger.verify() == ports.log.verify() == last  # it holds by itself
+        for each in seen:
+            size = logs.said(each).head.size
+            with pytest.raises(VerificationError, match=f"some entry from 1 to {size}"):
+                logs.looked(ports.log, each)
+    with homes.opened() as ports:
+        assert f"some entry from 1 to {last}" in ports.watch.gate.reason
