@@ -20,17 +20,22 @@ RUN   := .venv/.run
 DEV   := .venv/.dev
 BENCH := .venv/.bench
 
+# The browser tests drive Debian's Chromium, or the one that WITHHOLD_CHROMIUM names.
+CHROMIUM = test -n "$$WITHHOLD_CHROMIUM" || command -v chromium || \
+           command -v chromium-browser || command -v google-chrome
+SUDO     = $(shell test "$$(id -u)" = 0 || command -v sudo)
+
 .DEFAULT_GOAL := help
-.PHONY: up test quick check fix bench lock help clean
+.PHONY: up test quick check fix bench lock help clean chromium
 
 up: $(RUN)  ## Install what is needed into .venv, load the demo, serve on 127.0.0.1:8080
 	@exec $(BIN)/withhold up
 
-test: check  ## Run everything that CI runs: style, types, import contracts, all tests
+test: check chromium  ## Run everything that CI runs: style, types, import contracts, all tests
 	$(BIN)/pytest -n $(WORKERS)
 	@echo "make test: style, types, import contracts and all tests passed"
 
-quick: $(DEV)  ## Run the fast tests, in less than five minutes
+quick: $(DEV) chromium  ## Run the fast tests, in less than five minutes
 	$(BIN)/pytest -n $(WORKERS) -m "not slow"
 
 check: $(DEV)  ## Check style, types and import contracts
@@ -58,6 +63,14 @@ help:  ## List these targets
 
 clean:  ## Remove .venv and what tools left; data in .withhold stays
 	rm -rf .venv dist build .coverage htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+# Nothing to do, and nothing said, when a Chromium is there.
+chromium:
+	@{ $(CHROMIUM); } >/dev/null || { command -v apt-get >/dev/null && \
+	echo "Installing Chromium for the browser tests" && $(SUDO) apt-get update -qq && \
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium \
+	</dev/null >/dev/null && { $(CHROMIUM); } >/dev/null; } || { \
+	echo "the browser tests need Chromium: install it, or say where: WITHHOLD_CHROMIUM=/path/to/chromium" >&2; exit 1; }
 
 # Stamps: a second run finds them newer than the lock files and does nothing.
 # --without-pip, because some systems ship venv without its bundled pip.
