@@ -42,6 +42,7 @@ from withhold.domain.ledger import (
     Json,
     chained,
     entry_bytes,
+    hidden,
     opening,
     public_commitment,
     sealed_commitment,
@@ -218,10 +219,14 @@ class SqliteTransaction:
         key = self._keys.get(subject)
         if key is None:
             raise StorageError(f"subject {subject} has no key (any more); nothing was recorded")
-        body = encode_body(_body(event))
+        values = _body(event)
+        for name, value in event.hidden.items():
+            values[name] = hidden(key, record.sequence, name, value)
+        body = encode_body(values)
         commitment = sealed_commitment(opening(key, record.sequence), body)
         entry = entry_bytes(position, SEALED, commitment)
-        return entry, seal(key, body, entry), before.last if before else Position(0)
+        sealed = seal(key, body, entry, event.hidden)
+        return entry, sealed, before.last if before else Position(0)
 
     def _keep_derived(self, event: Event, position: Position) -> None:
         connection, record = self._connection, event.record

@@ -9,6 +9,8 @@ witness outside (design section 6), which comes later.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import apsw
@@ -16,14 +18,16 @@ import msgspec
 
 from withhold.adapters.store.sqlite.codec import KINDS, decode_subject, effect_pairs
 from withhold.adapters.store.sqlite.directory import read_plans
-from withhold.adapters.store.sqlite.entries import unseal
+from withhold.adapters.store.sqlite.entries import unsealed
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.domain.ledger import (
     CHAIN_START,
     PUBLIC,
     SEALED,
+    Json,
     check_entry,
     entry_bytes,
+    hidden,
     opening,
     public_commitment,
     sealed_commitment,
@@ -104,15 +108,28 @@ def _opened(row: Row, keys: SubjectKeys, seen: _Seen) -> _Body:
     key = keys.get(SubjectNo(subject))
     if key is None:
         raise VerificationError(f"entry {position}: the key that opens it is gone")
-    body = unseal(key, sealed, entry, position)
+    body, beside = unsealed(key, sealed, entry, position)
     sequence, last = seen.last.get(subject, (0, 0))
     commitment = sealed_commitment(opening(key, sequence + 1), body)
     expected = entry_bytes(Position(position), SEALED, commitment)
     opened = _committed(position, entry, expected, body)
     if opened.sequence != sequence + 1 or previous != last:
         raise VerificationError(f"entry {position}: an entry of its subject before it is missing")
+    _check_hidden(key, body, beside, opened.sequence, position)
     seen.last[subject] = (opened.sequence, position)
     return opened
+
+
+def _check_hidden(
+    key: bytes, body: bytes, beside: Mapping[str, Json], sequence: int, position: int
+) -> None:
+    """Check that what is kept beside an event is what the event hides."""
+    if not beside:
+        return
+    values = json.loads(body)
+    for name, value in beside.items():
+        if values.get(name) != hidden(key, sequence, name, value):
+            raise VerificationError(f"entry {position}: it hides something else than is kept")
 
 
 def _committed(position: int, entry: bytes, expected: bytes, body: bytes) -> _Body:
