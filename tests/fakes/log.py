@@ -6,9 +6,10 @@ import json
 
 from withhold.adapters.signing import SeedSigner
 from withhold.domain.checkpoints import Checkpoint, LogKey, signed
+from withhold.domain.jws import Unsigned
 from withhold.domain.ledger import EventKind
 from withhold.domain.names import Position
-from withhold.domain.notes import SignatureType
+from withhold.domain.notes import NoteKey, SignatureType
 from withhold.domain.proofs import LogProof
 from withhold.domain.tiles import ENTRIES, HEIGHT, WIDTH, TileId, bundle
 from withhold.domain.tree import (
@@ -69,6 +70,11 @@ class MemoryLog:
         rows = self._rows(size)
         path = inclusion_proof(position - 1, size, lambda level, index: rows[level][index])
         return LogProof(position - 1, path, self.checkpoint())
+
+    def sign(self, key: NoteKey, statement: Unsigned) -> bytes:
+        if key not in {each.key for each in self.keys()}:
+            raise InputError("sign: no key of this log")
+        return self._signers[str(key)].sign(statement.message)
 
     def consistency(self, old: int, new: int) -> Proof:
         if new > self._ledger.head():

@@ -13,7 +13,17 @@ import typer
 from typer.exceptions import TyperException
 
 from withhold import __version__
-from withhold.cli import data, directory, evidence, maintenance, policy, preferences, server, token
+from withhold.cli import (
+    data,
+    directory,
+    evidence,
+    maintenance,
+    policy,
+    preferences,
+    receipts,
+    server,
+    token,
+)
 from withhold.cli.output import safe, say
 from withhold.errors import WithholdError
 
@@ -34,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (server, data, preferences, evidence, maintenance):
+for module in (server, data, preferences, evidence, receipts, maintenance):
     module.register(app)
 app.add_typer(directory.account, name="account")
 app.add_typer(directory.organization, name="organization")

@@ -1,30 +1,24 @@
-"""``withhold where``, ``explain``, ``verify``, ``audit``: what can be shown and checked."""
+"""``withhold where``, ``explain``, ``audit``: what can be shown and checked."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from withhold.cli.output import RIGHT, AsJson, Home, Product, give, opened, product_of, say
 from withhold.cli.output import table as draw
-from withhold.domain.ledger import Json
 from withhold.domain.names import AccountId
-from withhold.errors import InputError, VerificationError
+from withhold.errors import VerificationError
 from withhold.services import audit as auditing
-from withhold.services import lookups, receipts
+from withhold.services import lookups
 from withhold.web import answers
-
-MAX_RECEIPT_BYTES = 1024 * 1024
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(where)
     app.command()(explain)
-    app.command()(verify)
     app.command()(audit)
 
 
@@ -84,33 +78,6 @@ def explain(
     draw(("Party", "On since", "Lets it be used"), rows)
 
 
-def verify(
-    file: Annotated[
-        Path | None, typer.Argument(help="A receipt; without one the whole ledger is verified.")
-    ] = None,
-    home: Home = None,
-    as_json: AsJson = False,
-) -> None:
-    """Verify the ledger's chain and everything derived from it, or one receipt against it.
-
-    A receipt is checked by its own bytes and against this ledger. Signed receipts, which verify without
-    the ledger, come with a later version.
-
-    Example: withhold verify receipt.json
-    """
-    document = None if file is None else _receipt(file)
-    with opened(home) as ports:
-        position = (
-            ports.ledger.verify() if document is None else receipts.verify_receipt(ports, document)
-        )
-    if as_json:
-        give({"verified": True, "position": position})
-    elif document is None:
-        say(f"The ledger holds: every entry up to position {position:,} is as it was written.")
-    else:
-        say(f"The receipt holds: this ledger has that entry at position {position:,}.")
-
-
 def audit(home: Home = None, as_json: AsJson = False) -> None:
     """Check everything again: ledger, files, vectors against the full decision, every dataset.
 
@@ -142,17 +109,3 @@ def _fields(report: auditing.AuditReport) -> dict[str, object]:
         "datasets": report.datasets,
         "faults": list(report.faults),
     }
-
-
-def _receipt(file: Path) -> dict[str, Json]:
-    try:
-        with file.open("rb") as opened_file:
-            text = opened_file.read(MAX_RECEIPT_BYTES + 1)
-        document = json.loads(text)
-    except OSError as error:
-        raise InputError(f"{file.name}: cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise InputError(f"{file.name}: expected a receipt, one JSON object") from None
-    if not isinstance(document, dict):
-        raise InputError(f"{file.name}: expected a receipt, one JSON object")
-    return document

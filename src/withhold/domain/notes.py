@@ -22,6 +22,7 @@ import binascii
 import re
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from hashlib import sha256
 from typing import Protocol
 
@@ -33,6 +34,7 @@ MAX_SIGNATURES = 32
 _ID_BYTES = 4
 _DASH = "\N{EM DASH} "
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_NOT_IN_A_NAME = re.compile(r"[\s+\x00-\x1f]")
 
 
 class SignatureType(IntEnum):
@@ -79,12 +81,16 @@ class NoteKey:
     @property
     def id(self) -> bytes:
         """The 4 bytes that stand in a signature line."""
-        name = self.name.encode()
-        return sha256(name + b"\n" + bytes((self.type,)) + self.public).digest()[:_ID_BYTES]
+        return _id(self.name, int(self.type), self.public)
 
     def __str__(self) -> str:
         """Return the verifier key: what is handed to those who check."""
         return f"{self.name}+{self.id.hex()}+{encoded(bytes((self.type,)) + self.public)}"
+
+
+@lru_cache(maxsize=1024)
+def _id(name: str, kind: int, public: bytes) -> bytes:
+    return sha256(name.encode() + b"\n" + bytes((kind,)) + public).digest()[:_ID_BYTES]
 
 
 class Verifies(Protocol):
@@ -205,9 +211,7 @@ def _signature(line: str) -> Signature:
 
 def is_name(name: str) -> bool:
     """Return whether a key may be named so."""
-    return bool(name) and not any(
-        each.isspace() or each == "+" or _CONTROL.match(each) for each in name
-    )
+    return bool(name) and not _NOT_IN_A_NAME.search(name)
 
 
 def encoded(data: bytes) -> str:

@@ -14,7 +14,7 @@ from litestar.handlers import HTTPRouteHandler
 from withhold import __version__
 from withhold.errors import WithholdError
 from withhold.ports import Ports
-from withhold.web import openapi, page, problems
+from withhold.web import openapi, page, problems, verify_page
 from withhold.web.api import datasets, directory, interactions, preferences, receipts
 from withhold.web.appends import Appends
 from withhold.web.auth import ports_of
@@ -81,6 +81,8 @@ def make_application(ports: Ports, home: Path) -> Litestar:
             get_health,
             page.get_start,
             page.get_static,
+            verify_page.get_verify,
+            verify_page.get_verify_file,
         ],
         state=state,
         lifespan=[upkeep.lifespan],

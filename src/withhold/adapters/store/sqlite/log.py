@@ -22,8 +22,9 @@ from withhold.adapters.store.sqlite.control import Control
 from withhold.adapters.store.sqlite.entries import head_of
 from withhold.adapters.store.sqlite.log_keys import LogKeys
 from withhold.domain.checkpoints import Checkpoint, LogKey, signed
+from withhold.domain.jws import Unsigned
 from withhold.domain.names import Position
-from withhold.domain.notes import Signs
+from withhold.domain.notes import NoteKey, Signs
 from withhold.domain.proofs import LogProof
 from withhold.domain.tiles import (
     ENTRIES,
@@ -117,6 +118,11 @@ class SqliteLog:
             raise InputError(f"proof: no entry {position}; the ledger has {edge.size}")
         path = inclusion_proof(position - 1, edge.size, TileHashes(self._read).at(edge))
         return LogProof(position - 1, path, note)
+
+    def sign(self, key: NoteKey, statement: Unsigned) -> bytes:
+        if key not in {each.key for each in self.keys()}:
+            raise InputError("sign: expected a key of this log")
+        return self._keys.signer(key).sign(statement.message)
 
     def consistency(self, old: int, new: int) -> Proof:
         edge = self._current().edge

@@ -17,7 +17,7 @@ import apsw
 from withhold.adapters.signing import SeedSigner
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.domain.checkpoints import LogKey
-from withhold.domain.notes import SignatureType
+from withhold.domain.notes import NoteKey, SignatureType
 from withhold.errors import StorageError
 
 
@@ -51,6 +51,14 @@ class LogKeys:
         """Return the keys that sign a tree of this size; arguments and errors as of `public`."""
         keys = self.public(connection, replaced)
         return [self._by_name(str(each.key)) for each in keys if each.may_sign(size)]
+
+    def signer(self, key: NoteKey) -> SeedSigner:
+        """Return what signs with a key.
+
+        Raises:
+            StorageError: its seed is not there.
+        """
+        return self._by_name(str(key))
 
     def new(self) -> str:
         """Make a seed, durably; return its public key as a verifier key."""
