@@ -1,9 +1,10 @@
 """Receipts: one file that shows, without the provider, what was confirmed and where it stands.
 
-    {"event":E,"format":"withhold/receipt/v2","jws":J,"opening":R,"proof":P}            full
-    {"format":"withhold/redacted-receipt/v2","jws":J,"proof":P}                         to show to others
+    {"event":E,"format":"withhold/receipt/v2","jws":J,"opening":R,"position":N,"proof":P}    full
+    {"format":"withhold/redacted-receipt/v2","jws":J,"position":N,"proof":P}      to show to others
 
     E   the event, canonical JSON as a text      R   what opens its commitment, hexadecimal; null if public
+    N   where the entry stands
     J   the statement, signed (`statements`, `jws`)      P   where the entry is in the log (`proofs`)
 
 The file is canonical JSON (RFC 8785) and nothing else: no white space, one newline at the end at most. So
@@ -62,8 +63,8 @@ FORMATS = {
 }
 TYPES = {Form.FULL: "withhold-receipt+jws", Form.REDACTED: "withhold-redacted-receipt+jws"}
 _FORMAT_OF = {form: name for name, form in FORMATS.items()}
-_OPENED = frozenset({"event", "format", "jws", "opening", "proof"})
-_CLOSED = frozenset({"format", "jws", "proof"})
+_OPENED = frozenset({"event", "format", "jws", "opening", "position", "proof"})
+_CLOSED = frozenset({"format", "jws", "position", "proof"})
 
 _OPENS = "the record is the one that the entry commits to, and the statement says what it says"
 _STAYS_CLOSED = (
@@ -157,13 +158,19 @@ def full(signed: str, proof: LogProof, event: bytes, opening: bytes | None) -> D
         "format": _FORMAT_OF[Form.FULL],
         "jws": signed,
         "opening": None if opening is None else opening.hex(),
+        "position": proof.index + 1,
         "proof": bytes(proof).decode(),
     }
 
 
 def redacted(signed: str, proof: LogProof) -> Document:
     """Return a receipt to show to others."""
-    return {"format": _FORMAT_OF[Form.REDACTED], "jws": signed, "proof": bytes(proof).decode()}
+    return {
+        "format": _FORMAT_OF[Form.REDACTED],
+        "jws": signed,
+        "position": proof.index + 1,
+        "proof": bytes(proof).decode(),
+    }
 
 
 def encoded(document: Document) -> bytes:
@@ -204,6 +211,7 @@ def verify(data: bytes, trust: Trust | None, verifies: Verifies) -> Verified:
         proof = _proof(document)
     with _At("2 (statement)"):
         facts = _facts(signed, form)
+        _expect(document["position"] == facts.position, "the position that the statement names")
     entry = bytes.fromhex(facts.entry)
     if form is Form.FULL:
         with _At("3 (record)"):
@@ -257,12 +265,15 @@ def _object(data: bytes, what: str, encode: Callable[[Document], bytes] = canoni
 
 
 def _flat(document: Document) -> bytes:
-    """Return the canonical JSON of texts and nulls by name; anything else in it makes other bytes."""
-    members = [
-        f"{encode_basestring(name)}:{encode_basestring(value) if isinstance(value, str) else 'null'}"
-        for name, value in sorted(document.items())
-    ]
+    """Return the canonical JSON of texts, numbers and nulls by name; of anything else, other bytes."""
+    members = [f"{encode_basestring(name)}:{_scalar(document[name])}" for name in sorted(document)]
     return f"{{{','.join(members)}}}".encode()
+
+
+def _scalar(value: Json) -> str:
+    if isinstance(value, str):
+        return encode_basestring(value)
+    return str(value) if type(value) is int else "null"
 
 
 def _text(document: Document, name: str) -> str:

@@ -3,7 +3,7 @@
 
 const FORMS = {"withhold/receipt/v2": "full", "withhold/redacted-receipt/v2": "redacted"};
 const TYPES = {full: "withhold-receipt+jws", redacted: "withhold-redacted-receipt+jws"};
-const MEMBERS = {full: "event,format,jws,opening,proof", redacted: "format,jws,proof"};
+const MEMBERS = {full: "event,format,jws,opening,position,proof", redacted: "format,jws,position,proof"};
 const FACTS = "basis,entry,form,holder,kind,label,log,notice,policy,position,product,purpose,recorded_at," +
   "requested_at,status,subject,surface";
 const OF_EVENT = ["holder", "kind", "notice", "product", "recorded_at", "requested_at", "subject", "surface"];
@@ -261,7 +261,10 @@ async function checked(data, keyText) {
   });
   const facts = await at("2 (statement)", () =>
     checkedFacts(parsed(jws.payload, "the statement")["withhold:facts"], form));
-  const entry = await at("2 (statement)", () => fromHex(facts.entry));
+  const entry = await at("2 (statement)", () => {
+    expect(receipt.position === facts.position, "the position that the statement names");
+    return fromHex(facts.entry);
+  });
   if (form === "full") await at("3 (record)", () => checkRecord(receipt, facts, entry));
   const note = await at("4 (checkpoint)", () => parsedNote(proof.note));
   const signers = await at("4 (checkpoint)", async () => {
