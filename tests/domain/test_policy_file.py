@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from withhold.domain import policy_file
-from withhold.domain.policy import Policy
+from withhold.domain.policy import LegalBasis, Policy
 from withhold.domain.toml_lines import line_of
 from withhold.errors import PolicyFileError
 
@@ -82,6 +82,8 @@ def test_line_endings_change_the_digest_and_nothing_else() -> None:
         ('["admin"]', '["admin", "owner"]', "expected one of admin, billing, member"),
         ('version = "2026-11-23"', "version = 2026-11-23", "version is a date or time"),
         ('version = "2026-11-23"', 'version = "two words"', "expected the form"),
+        ('basis = "legitimate_interest"', 'basis = "6(1)(f)"', "expected one of consent"),
+        ('basis = "legitimate_interest"', "basis = true", "basis is a boolean; expected a text"),
     ],
 )
 def test_a_wrong_value_is_refused_on_its_line(old: str, new: str, reason: str) -> None:
@@ -90,6 +92,22 @@ def test_a_wrong_value_is_refused_on_its_line(old: str, new: str, reason: str) -
     assert reason in error.reason
     assert error.line == line + new.count("\n")
     assert error.diagnostics().startswith(f"line {error.line}: ")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "basis"),
+    [
+        ("Legitimate interests, with the right to object.", LegalBasis.LEGITIMATE_INTEREST),
+        ("GDPR Article 6(1)(f).", LegalBasis.LEGITIMATE_INTEREST),
+        ("Your consent.", LegalBasis.CONSENT),
+    ],
+)
+def test_a_file_without_the_key_rests_on_what_its_sentence_names(
+    sentence: str, basis: LegalBasis
+) -> None:
+    without = SHIPPED.replace('basis = "legitimate_interest"\n', "", 1)
+    old = next(line for line in without.splitlines() if line.startswith("legal_basis"))
+    assert policy_file.loads(without.replace(old, f'legal_basis = "{sentence}"')).basis is basis
 
 
 def test_a_locked_plan_that_is_on_is_refused() -> None:

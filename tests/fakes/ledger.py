@@ -30,10 +30,12 @@ from withhold.domain.ledger import (
     SEALED,
     Event,
     EventKind,
+    Json,
     canonical,
     chained,
     check_entry,
     entry_bytes,
+    hidden,
     opening,
     public_commitment,
     sealed_commitment,
@@ -81,6 +83,7 @@ class _State:
     parties: list[tuple[PartyKind, ProductId, SubjectNo | None]] = field(default_factory=list)
     plans: dict[tuple[str, str], PlanParties] = field(default_factory=dict)
     policy: Policy | None = None
+    policies: list[tuple[Position, Policy]] = field(default_factory=list)
     keys: dict[str, Remembered] = field(default_factory=dict)
     numbered: int = 0
     erased: dict[int, tuple[SubjectKind, str, Position]] = field(default_factory=dict)
@@ -92,6 +95,7 @@ class _State:
             list(self.parties),
             dict(self.plans),
             self.policy,
+            list(self.policies),
             dict(self.keys),
             self.numbered,
             dict(self.erased),
@@ -158,7 +162,7 @@ class _Transaction(_Snapshot):
 
     def add(self, event: Event) -> Position:
         position, before = self.next, None
-        body = {
+        body: dict[str, Json] = {
             **event.body,
             "kind": event.kind.value,
             "v": 1,
@@ -176,8 +180,9 @@ class _Transaction(_Snapshot):
             assert event.record.sequence == (before.sequence + 1 if before else 1)
             body |= {"subject": event.record.id, "sequence": event.record.sequence}
             if event.kind is EventKind.ACCOUNT_OPENED:
-                key = f"key {event.subject}".encode()
-                body["tag_secret"] = secret_commitment(tag_secret(key)).hex()
+                body["tag_secret"] = secret_commitment(tag_secret(_key(event))).hex()
+            for name, value in event.hidden.items():
+                body[name] = hidden(_key(event), event.record.sequence, name, value)
             self.state.subjects[event.subject] = event.record
         record = self._record(event, position, canonical(body))
         self.state.entries.append((event, record, before.last if before else 0))
@@ -189,10 +194,10 @@ class _Transaction(_Snapshot):
         if event.record is None:
             opened, entry = None, entry_bytes(position, PUBLIC, public_commitment(body))
         else:
-            opened = opening(f"key {event.subject}".encode(), event.record.sequence)
+            opened = opening(_key(event), event.record.sequence)
             entry = entry_bytes(position, SEALED, sealed_commitment(opened, body))
         chain = chained(previous, entry)
-        return Record(position, event.kind, entry, previous, chain, opened, body)
+        return Record(position, event.kind, entry, previous, chain, opened, body, event.hidden)
 
     def past(self, subject: SubjectNo) -> list[Past]:
         return [
@@ -221,12 +226,17 @@ class _Transaction(_Snapshot):
 
     def adopted(self, policy_text: str) -> None:
         self.state.policy = policy_file.loads(policy_text)
+        self.state.policies.append((self.head, self.state.policy))
 
     def recall(self, key: str) -> Remembered | None:
         return self.state.keys.get(key)
 
     def remember(self, key: str, remembered: Remembered) -> None:
         self.state.keys[key] = remembered
+
+
+def _key(event: Event) -> bytes:
+    return f"key {event.subject}".encode()
 
 
 class _Outcome(Generic[T]):
@@ -308,6 +318,12 @@ class MemoryLedger:
 
     def purge(self) -> bool:
         return True
+
+    def policy_at(self, position: Position) -> Policy:
+        found = [policy for adopted, policy in self._state.policies if adopted <= position]
+        if not found:
+            raise InputError(f"no policy was adopted up to position {position}")
+        return found[-1]
 
     def records_of(self, subject: SubjectNo) -> Iterator[Record]:
         known = self._state.subjects.get(subject)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from tests.fakes.ledger import MemoryLedger
 from withhold.adapters.signing import SeedSigner
 from withhold.domain.checkpoints import Checkpoint, LogKey, parse_checkpoint, signature, signed
+from withhold.domain.jws import Unsigned
 from withhold.domain.ledger import EventKind
 from withhold.domain.names import Position
-from withhold.domain.notes import Signature, SignatureType, SignedNote, parse_note
+from withhold.domain.notes import NoteKey, Signature, SignatureType, SignedNote, parse_note
 from withhold.domain.proofs import LogProof
 from withhold.domain.tiles import ENTRIES, HEIGHT, WIDTH, TileId, bundle
 from withhold.domain.tree import (
@@ -88,6 +89,11 @@ class MemoryLog:
         if not 0 <= size <= self._ledger.head():
             raise InputError("tree: no such size")
         return Frontier().grown(self._rows(size)[0])[0].head().root
+
+    def sign(self, key: NoteKey, statement: Unsigned) -> bytes:
+        if key not in {each.key for each in self.keys()}:
+            raise InputError("sign: no key of this log")
+        return self._signers[str(key)].sign(statement.message)
 
     def consistency(self, old: int, new: int) -> Proof:
         if new > self._ledger.head():

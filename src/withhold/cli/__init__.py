@@ -22,6 +22,7 @@ from withhold.cli import (
     maintenance,
     policy,
     preferences,
+    receipts,
     server,
     token,
 )
@@ -45,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (server, data, preferences, evidence, absence, maintenance):
+for module in (server, data, preferences, evidence, absence, receipts, maintenance):
     module.register(app)
 app.command()(directory.erase)
 app.add_typer(directory.account, name="account")

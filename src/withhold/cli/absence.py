@@ -18,7 +18,7 @@ from withhold.domain.dataset_proofs import Verdict
 from withhold.domain.datasets import parse_ref
 from withhold.domain.names import AccountId
 from withhold.domain.notes import parse_key
-from withhold.errors import InputError
+from withhold.errors import InputError, VerificationError
 from withhold.ports import Ports
 from withhold.services import absence, tagging
 
@@ -82,6 +82,28 @@ def tag(home: Home = None, as_json: AsJson = False) -> None:
         give({"tagged": tagged})
     else:
         say(f"{tagged:,} versions tagged; every version has its tags.")
+
+
+def proof_in(data: bytes) -> dict[str, object] | None:
+    """Return the proof that a file is, None when it is something else.
+
+    Raises:
+        VerificationError: it says something twice, different things to different readers.
+    """
+    try:
+        document = json.loads(data)
+        if not isinstance(document, dict) or document.get("format") != dataset_proofs.FORMAT:
+            return None
+        return json.loads(data, object_pairs_hook=_once)  # type: ignore[no-any-return]
+    except (ValueError, RecursionError):
+        return None
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise VerificationError("document: it says something twice; expected every name once")
+    return found
 
 
 def verify_proof(

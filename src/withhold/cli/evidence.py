@@ -1,14 +1,11 @@
-"""``withhold where``, ``explain``, ``verify``, ``audit``: what can be shown and checked."""
+"""``withhold where``, ``explain``, ``audit``: what can be shown and checked."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from withhold.cli.absence import verify_proof
 from withhold.cli.output import (
     RIGHT,
     AsJson,
@@ -21,22 +18,17 @@ from withhold.cli.output import (
     say,
 )
 from withhold.cli.output import table as draw
-from withhold.domain import dataset_proofs
-from withhold.domain.ledger import Json
 from withhold.domain.names import AccountId
-from withhold.errors import InputError, VerificationError
+from withhold.errors import VerificationError
 from withhold.services import audit as auditing
-from withhold.services import lookups, receipts
+from withhold.services import lookups
 from withhold.web import answers
-
-MAX_RECEIPT_BYTES = 1024 * 1024
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(where)
     app.command()(explain)
-    app.command()(verify)
     app.command()(audit)
 
 
@@ -96,43 +88,6 @@ def explain(
     draw(("Party", "On since", "Lets it be used"), rows)
 
 
-def verify(
-    file: Annotated[
-        Path | None,
-        typer.Argument(help="A receipt or a proof; without one the whole ledger is verified."),
-    ] = None,
-    key: Annotated[
-        list[str] | None,
-        typer.Option("--key", help="A public key of the log, for each one; else the home's own."),
-    ] = None,
-    home: Home = None,
-    as_json: AsJson = False,
-) -> None:
-    """Verify the ledger's chain and everything derived from it, or one receipt or proof.
-
-    A proof that a dataset has rows of somebody, or none, is checked with the log's public key and nothing
-    else. A receipt is checked by its own bytes and against this ledger. Signed receipts, which verify
-    without the ledger, come with a later version.
-
-    Example: withhold verify receipt.json
-    Example: withhold verify ana-chat-1.json --key withhold/3f2a+…
-    """
-    document = None if file is None else _receipt(file)
-    if document is not None and document.get("format") == dataset_proofs.FORMAT:
-        verify_proof(document, key or [], home, as_json=as_json)
-        return
-    with opened(home) as ports:
-        position = (
-            ports.ledger.verify() if document is None else receipts.verify_receipt(ports, document)
-        )
-    if as_json:
-        give({"verified": True, "position": position})
-    elif document is None:
-        say(f"The ledger holds: every entry up to position {position:,} is as it was written.")
-    else:
-        say(f"The receipt holds: this ledger has that entry at position {position:,}.")
-
-
 def audit(home: Home = None, as_json: AsJson = False) -> None:
     """Check everything again: ledger, tree, files, vectors against the full decision, every dataset.
 
@@ -179,25 +134,3 @@ def _fields(report: auditing.AuditReport) -> dict[str, object]:
         "first_position": report.first,
         "faults": [{"position": f.position, "what": f.sentence} for f in report.faults],
     }
-
-
-def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    """Return an object; one with a name twice would say different things to different readers."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise VerificationError("document: it says something twice; expected every name once")
-    return found
-
-
-def _receipt(file: Path) -> dict[str, Json]:
-    try:
-        with file.open("rb") as opened_file:
-            text = opened_file.read(MAX_RECEIPT_BYTES + 1)
-        document = json.loads(text, object_pairs_hook=_once)
-    except OSError as error:
-        raise InputError(f"{file.name}: cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise InputError(f"{file.name}: expected a receipt, one JSON object") from None
-    if not isinstance(document, dict):
-        raise InputError(f"{file.name}: expected a receipt, one JSON object")
-    return document

@@ -129,8 +129,8 @@ class Subject(NamedTuple):
         return Position(0) if is_stated else OPEN
 
     def memberships_now(self) -> tuple[Membership, ...]:
-        """Return the memberships that hold now."""
-        if not self.memberships:
+        """Return the memberships that hold now; one who was erased is nobody's member."""
+        if not self.memberships or self.is_erased:
             return ()
         return tuple([m for m in self.memberships if m.until == OPEN])
 

@@ -8,11 +8,17 @@ still verifies. Each subject numbers its own events, so an omission shows.
     opening    r = HMAC-SHA256(subject key, "r" || u64(sequence))
     commitment C = SHA-256("withhold/leaf/v1\\0" || r || event)          of a sealed event
                C = SHA-256("withhold/public/v1\\0" || event)            of a public event
+    hidden     a member whose value names somebody else stands in the event as {"hidden": hex(H)}, where
+               H = SHA-256("withhold/hidden/v1\\0" || HMAC-SHA256(subject key, "h" || u64(sequence) || name)
+                           || canonical JSON of the value)
     entry      "withhold/entry/v1\\0" || u64(position) || u8(class) || C     (class 0 sealed, 1 public)
     chain      chain_0 = 32 zero bytes; chain_n = SHA-256("withhold/chain/v1\\0" || chain_(n-1) || entry_n)
 
-Integers are big-endian. Positions start at 1. The tree and its signed checkpoints stand on these same
-entries and come later; they add to this and change none of it.
+A person is given an event to keep. So whatever in it names somebody else is hidden: committed to by a
+hash that only the keeper of the subject's key can open, with the value kept beside the event.
+
+Integers are big-endian. Positions start at 1. The tree and its signed checkpoints stand on these
+entries (`tree`, `checkpoints`), receipts on both (`receipts`).
 
 Source: design sections 1, 2 and 6; RFC 6962 for the shape of what will stand on top.
 """
@@ -37,7 +43,9 @@ Json = str | int | bool | None | list["Json"] | dict[str, "Json"]
 CHAIN_START = bytes(32)
 SEALED, PUBLIC = 0, 1
 _LEAF, _OPEN = b"withhold/leaf/v1\0", b"withhold/public/v1\0"
+_HIDDEN = b"withhold/hidden/v1\0"
 _ENTRY, _CHAIN = b"withhold/entry/v1\0", b"withhold/chain/v1\0"
+NOTHING: Mapping[str, Json] = {}
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 ENTRY_BYTES = len(_ENTRY) + 8 + 1 + 32
 
@@ -83,6 +91,7 @@ class Event(NamedTuple):
         record: the subject's record after this event, already naming its position; None when public.
         plans: parties of plans after this event (policy adoption only).
         deleted: rows this event deletes.
+        hidden: members of the body that name somebody else; only a hash of each is committed to.
     """
 
     kind: EventKind
@@ -93,6 +102,7 @@ class Event(NamedTuple):
     record: Subject | None = None
     plans: tuple[PlanParties, ...] = ()
     deleted: tuple[DeletedRow, ...] = ()
+    hidden: Mapping[str, Json] = NOTHING
 
 
 def canonical(body: Mapping[str, Json]) -> bytes:
@@ -103,6 +113,12 @@ def canonical(body: Mapping[str, Json]) -> bytes:
 def opening(subject_key: bytes, sequence: int) -> bytes:
     """Return ``r``, the 32 bytes that open the commitment of a subject's event."""
     return hmac.digest(subject_key, b"r" + sequence.to_bytes(8, "big"), "sha256")
+
+
+def hidden(subject_key: bytes, sequence: int, name: str, value: Json) -> Json:
+    """Return what stands in an event for a member whose value names somebody else."""
+    blind = hmac.digest(subject_key, b"h" + sequence.to_bytes(8, "big") + name.encode(), "sha256")
+    return {"hidden": hashlib.sha256(_HIDDEN + blind + _encode(value).encode()).hexdigest()}
 
 
 def sealed_commitment(r: bytes, event: bytes) -> bytes:

@@ -21,6 +21,7 @@ import binascii
 import re
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from hashlib import sha256
 from typing import Protocol
 
@@ -79,12 +80,16 @@ class NoteKey:
     @property
     def id(self) -> bytes:
         """The 4 bytes that stand in a signature line."""
-        name = self.name.encode()
-        return sha256(name + b"\n" + bytes((self.type,)) + self.public).digest()[:_ID_BYTES]
+        return _id(self.name, int(self.type), self.public)
 
     def __str__(self) -> str:
         """Return the verifier key: what is handed to those who check."""
         return f"{self.name}+{self.id.hex()}+{encoded(bytes((self.type,)) + self.public)}"
+
+
+@lru_cache(maxsize=1024)
+def _id(name: str, kind: int, public: bytes) -> bytes:
+    return sha256(name.encode() + b"\n" + bytes((kind,)) + public).digest()[:_ID_BYTES]
 
 
 class Verifies(Protocol):

@@ -31,6 +31,13 @@ class Purpose(Enum):
     SERVICE_IMPROVEMENT = "service_improvement"  # improving services (A10)
 
 
+class LegalBasis(Enum):
+    """What the use of the data rests on in law; a receipt says an opt-out in its words."""
+
+    CONSENT = "consent"  # GDPR Article 6(1)(a): an opt-out withdraws or refuses it
+    LEGITIMATE_INTEREST = "legitimate_interest"  # Article 6(1)(f): an opt-out objects, Article 21
+
+
 class HeldBy(Enum):
     """Whose own choice stands in the place of a plan's default."""
 
@@ -146,6 +153,7 @@ class Policy:
         digest: SHA-256 of the file's exact bytes, in hexadecimal.
         notice: the text version shown beside the controls.
         legal_basis: the sentence on what the use of the data rests on.
+        basis: the same, for machines.
         feedback_overrides: always False; here so that every surface can show the rule.
         roles_that_change: the roles that may change what an organisation holds.
         products: all products, in the order people see them.
@@ -155,6 +163,7 @@ class Policy:
     digest: str
     notice: NoticeVersion
     legal_basis: str
+    basis: LegalBasis
     feedback_overrides: bool
     roles_that_change: tuple[Role, ...]
     products: tuple[Product, ...]

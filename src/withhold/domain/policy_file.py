@@ -22,7 +22,17 @@ from enum import Enum
 from typing import NoReturn, TypeVar
 
 from withhold.domain.names import NoticeVersion, PlanId, ProductId
-from withhold.domain.policy import Control, HeldBy, Plan, Policy, Product, Purpose, Role, Surface
+from withhold.domain.policy import (
+    Control,
+    HeldBy,
+    LegalBasis,
+    Plan,
+    Policy,
+    Product,
+    Purpose,
+    Role,
+    Surface,
+)
 from withhold.domain.toml_lines import TomlPath, line_of
 from withhold.errors import PolicyFileError
 
@@ -38,6 +48,7 @@ _ROOT_KEYS = (
     "version",
     "notice",
     "legal_basis",
+    "basis",
     "feedback_overrides_opt_out",
     "roles_that_change",
     "products",
@@ -84,6 +95,7 @@ def loads(source: str | bytes) -> Policy:
         digest=hashlib.sha256(data).hexdigest(),
         notice=NoticeVersion(root.matching("notice", _VERSION)),
         legal_basis=root.text("legal_basis"),
+        basis=_basis(root),
         feedback_overrides=False,
         roles_that_change=_roles(root),
         products=products,
@@ -229,6 +241,15 @@ def _kind(value: object) -> str:
     if isinstance(value, list):
         return "an array" if value else "an empty array"
     return names.get(type(value), "a date or time")
+
+
+def _basis(root: _Table) -> LegalBasis:
+    """Return the legal basis; of a file without the key, what its sentence names."""
+    if "basis" in root.values:
+        return root.choice("basis", LegalBasis)
+    said = root.text("legal_basis").casefold()
+    is_interest = "legitimate interest" in said or "6(1)(f)" in said
+    return LegalBasis.LEGITIMATE_INTEREST if is_interest else LegalBasis.CONSENT
 
 
 def _roles(root: _Table) -> tuple[Role, ...]:

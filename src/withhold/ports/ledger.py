@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from withhold.domain.admission import Standings
 from withhold.domain.directory import Directory, Subject, SubjectKind
 from withhold.domain.erasure import Past
-from withhold.domain.ledger import Event, EventKind
+from withhold.domain.ledger import Event, EventKind, Json
 from withhold.domain.names import PartyNo, Position, ProductId, SubjectNo
 from withhold.domain.parties import PartyKind
+from withhold.domain.policy import Policy
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,13 +111,14 @@ class Transaction(Directory, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An entry, opened: what a receipt is made of until receipts are signed.
+    """An entry, opened: what a receipt is made of.
 
     Attributes:
         previous_chain: the 32-byte chain value before the entry.
         chain: the one after it.
         opening: ``r`` for a sealed event, None for a public one.
-        event: the canonical bytes of the event body.
+        event: the canonical bytes of the event body, in which nobody but the subject is named.
+        hidden: its members that name somebody else; never given to the subject.
     """
 
     position: Position
@@ -126,6 +128,7 @@ class Record:
     chain: bytes
     opening: bytes | None
     event: bytes
+    hidden: Mapping[str, Json] = field(default_factory=dict)
 
 
 class Outcome(Protocol[T_co]):
@@ -213,6 +216,14 @@ class Ledger(Protocol):
         Raises:
             EntryErased: its subject was erased.
             VerificationError: its body does not open, or the key is gone and nobody was erased.
+        """
+        ...
+
+    def policy_at(self, position: Position) -> Policy:
+        """Return the policy that was in force once the entry at a position was recorded.
+
+        Raises:
+            InputError: no policy was adopted by then.
         """
         ...
 

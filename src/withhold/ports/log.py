@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from withhold.domain.checkpoints import LogKey
+from withhold.domain.jws import Unsigned
 from withhold.domain.names import Position
-from withhold.domain.notes import Signature
+from withhold.domain.notes import NoteKey, Signature
 from withhold.domain.proofs import LogProof
 from withhold.domain.tiles import TileId
 from withhold.domain.tree import Proof
@@ -89,6 +90,21 @@ class Log(Protocol):
 
         Raises:
             InputError: there is no entry at one of the positions.
+        """
+        ...
+
+    def sign(self, key: NoteKey, statement: Unsigned) -> bytes:
+        """Return the signature of one of the log's keys over the statement of a receipt.
+
+        It takes statements and nothing else, so that what it signs can never be a checkpoint.
+
+        Args:
+            key: one that signed the checkpoint the receipt carries.
+            statement: what to sign; whatever it says is durable.
+
+        Raises:
+            InputError: it is no key of the log.
+            StorageError: the key cannot be used; nothing was signed.
         """
         ...
 

@@ -224,8 +224,8 @@ def merge(ports: Ports, accounts: Sequence[AccountId]) -> None:
             at = here(transaction, ports.clock)
             after = merged(member, group, outs, at)
             if after is not None:
-                body: dict[str, Json] = {"group": [m.id for m in members]}
-                append(transaction, EventKind.ACCOUNTS_MERGED, after, body, at)
+                others: dict[str, Json] = {"group": [m.id for m in members]}
+                append(transaction, EventKind.ACCOUNTS_MERGED, after, {}, at, others)
 
     ports.ledger.append(change)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from withhold.domain.changes import At, Change
-from withhold.domain.ledger import Event, EventKind, Json
+from withhold.domain.ledger import NOTHING, Event, EventKind, Json
 from withhold.domain.names import Position
-from withhold.ports import Clock, Transaction
+from withhold.ports import Clock, Record, Transaction
 
 
 def here(transaction: Transaction, clock: Clock) -> At:
@@ -16,8 +17,24 @@ def here(transaction: Transaction, clock: Clock) -> At:
 
 
 def append(
-    transaction: Transaction, kind: EventKind, change: Change, body: Mapping[str, Json], at: At
+    transaction: Transaction,
+    kind: EventKind,
+    change: Change,
+    body: Mapping[str, Json],
+    at: At,
+    hidden: Mapping[str, Json] = NOTHING,
 ) -> Position:
-    """Append the entry of a subject's change; return its position."""
+    """Append the entry of a subject's change; return its position.
+
+    Args:
+        hidden: members of the body that name somebody else: the subject is given the event to keep.
+    """
     record = change.record
-    return transaction.add(Event(kind, record.no, body, at.recorded_at, change.effects, record))
+    event = Event(kind, record.no, body, at.recorded_at, change.effects, record, hidden=hidden)
+    return transaction.add(event)
+
+
+def actor_of(record: Record) -> str | None:
+    """Return the account that acted, None for the provider's own services."""
+    actor = record.hidden.get("actor", json.loads(record.event).get("actor"))
+    return actor if isinstance(actor, str) else None

@@ -17,7 +17,7 @@ from functools import partial
 from typing import NamedTuple
 
 from withhold.domain.changes import At, Change
-from withhold.domain.directory import Directory, Subject, SubjectKind
+from withhold.domain.directory import Choice, Directory, Subject, SubjectKind
 from withhold.domain.ledger import EventKind, Json
 from withhold.domain.names import AccountId, Position, ProductId
 from withhold.domain.policy import Policy
@@ -56,6 +56,7 @@ class PreferenceRequest(NamedTuple):
         notice: the text version shown beside the control, where one was shown.
         idempotency_key: names this request, so that it counts once however often it is sent.
         if_match: the position the caller saw; only an on compares it.
+        requested_at: UTC milliseconds since 1970 at which it was asked for; shown, never compared.
     """
 
     kind: SubjectKind
@@ -67,6 +68,7 @@ class PreferenceRequest(NamedTuple):
     notice: str | None = None
     idempotency_key: str | None = None
     if_match: Position | None = None
+    requested_at: int | None = None
 
 
 class PreferenceStatus(NamedTuple):
@@ -110,6 +112,8 @@ def turning(ports: Ports, request: PreferenceRequest) -> Callable[[Transaction],
         KeyReused: the idempotency key came with another request before.
         PreconditionFailed: an on names an older entry than the one that stands.
     """
+    if request.requested_at is None:
+        request = request._replace(requested_at=ports.clock.now_ms())
     return lambda transaction: _set(ports, transaction, request)
 
 
@@ -124,7 +128,9 @@ def opt_out_many(ports: Ports, requests: Sequence[PreferenceRequest]) -> list[Pr
     for request in requests:
         if request.allowed:
             raise InputError("many at once: only opt-outs are taken; send an opt-in by itself")
-    return append_all(ports.ledger, requests, _turned, partial(_set, ports))
+    now = ports.clock.now_ms()
+    asked = [r if r.requested_at is not None else r._replace(requested_at=now) for r in requests]
+    return append_all(ports.ledger, asked, _turned, partial(_set, ports))
 
 
 def status(
@@ -256,7 +262,8 @@ def _turn(
     change = turned_on(subject, request.product, here(transaction, ports.clock))
     if change is None:
         return _own_status(transaction, subject, request.product)
-    return _record(transaction, EventKind.OPTED_IN, change, request)
+    before = subject.holdings[request.product].choice
+    return _record(transaction, EventKind.OPTED_IN, change, request, before)
 
 
 def _check_on(directory: Directory, subject: Subject, request: PreferenceRequest) -> None:
@@ -286,22 +293,33 @@ def _turn_off(
         change = turned_off(each, request.product, here(transaction, ports.clock))
         if change is None:
             continue
-        made = _record(transaction, EventKind.OPTED_OUT, change, request)
+        before = each.holdings[request.product].choice
+        made = _record(transaction, EventKind.OPTED_OUT, change, request, before)
         answer = made if each is subject else answer
     return answer or _own_status(transaction, subject, request.product)
 
 
 def _record(
-    transaction: Transaction, kind: EventKind, change: Change, request: PreferenceRequest
+    transaction: Transaction,
+    kind: EventKind,
+    change: Change,
+    request: PreferenceRequest,
+    before: Choice | None,
 ) -> PreferenceStatus:
+    own = change.record.holdings[request.product]
+    said = None if before is None else before.value
     body: dict[str, Json] = {
         "product": request.product,
+        "holder": change.record.kind.value,
+        "before": said,  # what the holder had said until then
         "surface": request.surface,
         "actor": request.actor,
         "notice": request.notice,
+        "requested_at": request.requested_at,
     }
-    own = change.record.holdings[request.product]
-    append(transaction, kind, change, body, At(own.position, own.recorded_at))
+    is_other = request.actor not in {None, change.record.id}
+    hidden: dict[str, Json] = {"actor": request.actor} if is_other else {}
+    append(transaction, kind, change, body, At(own.position, own.recorded_at), hidden)
     return _own_status(transaction, change.record, request.product)
 
 

@@ -1,106 +1,164 @@
-"""Receipts: what somebody keeps as proof of an entry, and checking one against this ledger.
+"""Receipts: what somebody keeps as proof of an entry, made here and checked against this ledger.
 
-A receipt holds the entry's bytes, the event it commits to and the opening of that commitment, so that
-whoever has it can recompute the commitment and the chain value themselves. The signature and the
-inclusion proof under a witnessed head stand on the same bytes and come later.
+A receipt is checked without any ledger by `domain.receipts.verify`. Whoever has the ledger too can ask for
+more: that it still has that entry there, and that all its entries up to the receipt's checkpoint are those
+it had then. A ledger that was rewritten and signed anew fails that against any one older receipt (S37).
 
-Source: design section 6; the bytes are those of `domain.ledger`.
+Whose receipt somebody may take is decided by the caller, or here by `receipt_of`.
+
+Source: design section 6; scenarios S37, S39, S40. Not here: its bytes (`domain.receipts`).
 """
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
-from withhold.domain.ledger import (
-    PUBLIC,
-    SEALED,
-    Json,
-    chained,
-    entry_bytes,
-    public_commitment,
-    sealed_commitment,
-)
-from withhold.domain.names import Position
-from withhold.errors import UnknownReceipt, VerificationError
-from withhold.ports import Ports
-
-VERSION = "withhold/receipt/v1"
-
-_COMMITMENT_FAILS = "receipt: the event is not what its entry commits to"
+from withhold.domain import receipts
+from withhold.domain.checkpoints import Trust, parse_checkpoint
+from withhold.domain.directory import SubjectKind
+from withhold.domain.ledger import Json
+from withhold.domain.names import AccountId, OrganizationId, Position
+from withhold.domain.notes import Verifies, parse_note
+from withhold.domain.proofs import LogProof
+from withhold.domain.receipts import Document, Verified
+from withhold.domain.statements import Facts, facts_of
+from withhold.domain.tree import check_consistency, check_inclusion, leaf_hash
+from withhold.errors import InputError, UnknownReceipt, VerificationError
+from withhold.ports import Ports, Record
 
 
-def receipt(ports: Ports, receipt_id: str) -> dict[str, Json]:
-    """Return the receipt of an entry.
+def receipt(ports: Ports, receipt_id: str) -> Document:
+    """Return the receipt of an entry, with whose it is.
 
     Raises:
         UnknownReceipt: there is none of that id.
+        VerificationError: the key that opens the entry is gone.
     """
+    return _full(ports, _record(ports, receipt_id))
+
+
+def redacted(ports: Ports, receipt_id: str) -> Document:
+    """Return the receipt of an entry without whose it is, to show to others.
+
+    Raises:
+        UnknownReceipt: there is none of that id.
+        VerificationError: the key that opens the entry is gone.
+    """
+    record = _record(ports, receipt_id)
+    proof = ports.log.proof(record.position)
+    return receipts.redacted(_signed(ports, _facts(ports, record).redacted(), proof), proof)
+
+
+def receipt_of(
+    ports: Ports, account: AccountId, position: Position, *, is_redacted: bool = False
+) -> Document:
+    """Return the receipt of one of an account's own entries.
+
+    Raises:
+        UnknownReceipt: the entry is not there, or somebody else's; the two look alike.
+    """
+    return _own(ports, SubjectKind.ACCOUNT, account, position, is_redacted=is_redacted)
+
+
+def receipt_of_organization(
+    ports: Ports, organization: OrganizationId, position: Position, *, is_redacted: bool = False
+) -> Document:
+    """Return the receipt of one of an organization's own entries.
+
+    Raises:
+        UnknownReceipt: the entry is not there, or somebody else's; the two look alike.
+    """
+    return _own(ports, SubjectKind.ORGANIZATION, organization, position, is_redacted=is_redacted)
+
+
+def keys(ports: Ports) -> list[str]:
+    """Return the log's public keys as verifier keys, the newest last: what whoever checks must have."""
+    return [str(each.key) for each in ports.log.keys()]  # noqa: SIM118 (a method, not a dictionary's)
+
+
+def verify_receipt(
+    ports: Ports, document: bytes | Mapping[str, Json], verifies: Verifies
+) -> Verified:
+    """Check a receipt by its own bytes and this log's keys, and that this ledger still has all of it.
+
+    Args:
+        document: the file, or what it says.
+        verifies: checks one signature.
+
+    Raises:
+        VerificationError: it does not hold; the message names the step, and the position if the ledger
+            differs.
+    """
+    data = document if isinstance(document, bytes) else receipts.encoded(dict(document))
+    trust = Trust(ports.log.origin, ports.log.keys())
+    found = receipts.verify(data, trust, verifies)
+    return replace(found, ledger=_check_ledger(ports, found))
+
+
+def _own(
+    ports: Ports, kind: SubjectKind, holder: str, position: Position, *, is_redacted: bool
+) -> Document:
+    with ports.ledger.directory() as directory:
+        subject = directory.find(kind, holder)
+    if subject is not None:
+        for record in ports.ledger.records_of(subject.no):  # newest first
+            if record.position <= position:
+                if record.position == position:
+                    return (redacted if is_redacted else receipt)(ports, str(position))
+                break
+    raise UnknownReceipt("no such receipt of this holder; its history lists those there are")
+
+
+def _record(ports: Ports, receipt_id: str) -> Record:
     is_position = receipt_id.isascii() and receipt_id.isdigit() and len(receipt_id) < 19
     record = ports.ledger.record(Position(int(receipt_id))) if is_position else None
     if record is None:
         raise UnknownReceipt("no such receipt; take its address from the answer about a preference")
-    event: Json = json.loads(record.event)
-    return {
-        "receipt": VERSION,
-        "position": record.position,
-        "kind": record.kind.value,
-        "event": event,
-        "event_bytes": record.event.decode(),
-        "opening": None if record.opening is None else record.opening.hex(),
-        "entry": record.entry.hex(),
-        "previous_chain": record.previous_chain.hex(),
-        "chain": record.chain.hex(),
-    }
+    return record
 
 
-def verify_receipt(ports: Ports, document: Mapping[str, Json]) -> Position:
-    """Check a receipt by its own bytes, and that this ledger has that entry; return its position.
-
-    Raises:
-        VerificationError: it was altered, or this ledger does not have that entry.
-    """
-    position = document.get("position")
-    event = document.get("event_bytes")
-    if document.get("receipt") != VERSION or not isinstance(event, str):
-        raise VerificationError(f"receipt: expected a document of form {VERSION}")
-    if not isinstance(position, int) or isinstance(position, bool) or not 0 < position < 2**63:
-        raise VerificationError("receipt: expected a position of at least 1")
-    _check_bytes(document, Position(position), event.encode())
-    stands = ports.ledger.record(Position(position))
-    if stands is None or not hmac.compare_digest(stands.chain, _bytes(document, "chain")):
-        raise VerificationError(f"receipt: this ledger has another entry, or none, at {position}")
-    return Position(position)
+def _full(ports: Ports, record: Record) -> Document:
+    proof = ports.log.proof(record.position)
+    signed = _signed(ports, _facts(ports, record), proof)
+    return receipts.full(signed, proof, record.event, record.opening)
 
 
-def _check_bytes(document: Mapping[str, Json], position: Position, event: bytes) -> None:
-    """Recompute commitment and chain from what the receipt itself holds."""
-    if document.get("opening") is None:
-        expected = entry_bytes(position, PUBLIC, public_commitment(event))
-    else:
-        commitment = sealed_commitment(_bytes(document, "opening"), event)
-        expected = entry_bytes(position, SEALED, commitment)
-    entry = _bytes(document, "entry")
-    if not hmac.compare_digest(entry, expected) or _differs(document, event):
-        raise VerificationError(_COMMITMENT_FAILS)
-    chain = chained(_bytes(document, "previous_chain"), entry)
-    if not hmac.compare_digest(chain, _bytes(document, "chain")):
-        raise VerificationError("receipt: its chain value does not follow from its entry")
+def _facts(ports: Ports, record: Record) -> Facts:
+    event: dict[str, Json] = json.loads(record.event)
+    policy = ports.ledger.policy_at(record.position)
+    return facts_of(event, record.entry, record.position, ports.log.origin, policy)
 
 
-def _differs(document: Mapping[str, Json], event: bytes) -> bool:
-    """Return whether what people read differs from what is committed to."""
+def _signed(ports: Ports, facts: Facts, proof: LogProof) -> str:
+    """Return the statement, signed by the newest key that signed the checkpoint beside it."""
+    known = ports.log.keys()
+    key = receipts.log_key(proof, tuple(each.key for each in known))
+    statement = receipts.unsigned(facts, key)
+    return statement.signed(ports.log.sign(key, statement))
+
+
+def _check_ledger(ports: Ports, found: Verified) -> receipts.Step:
+    """Check that this ledger has the entry, and begins with the tree that the receipt stands in."""
+    position, then = found.position, found.checkpoint.head
+    leaf = leaf_hash(bytes.fromhex(found.facts.entry))
     try:
-        committed = json.loads(event)
-    except ValueError:
-        return True
-    return bool(document.get("event") != committed or document.get("kind") != committed.get("kind"))
-
-
-def _bytes(document: Mapping[str, Json], name: str) -> bytes:
-    value = document.get(name)
+        proof = ports.log.proof(position)
+        now = parse_checkpoint(parse_note(proof.checkpoint).text).head
+        check_inclusion(leaf, position - 1, proof.path, now)
+    except (VerificationError, InputError) as error:
+        raise VerificationError(
+            f"receipt, step 7 (ledger): this ledger has another entry, or none, at position {position}; "
+            "it was rewritten, cut off, or is another one"
+        ) from error
     try:
-        return bytes.fromhex(value if isinstance(value, str) else "not hexadecimal")
-    except ValueError:
-        raise VerificationError(f"receipt: expected hexadecimal bytes in {name!r}") from None
+        check_consistency(then, now, ports.log.consistency(then.size, now.size))
+    except (VerificationError, InputError) as error:
+        raise VerificationError(
+            f"receipt, step 7 (ledger): the entry at position {position} is there, but the entries up to "
+            f"position {then.size} are not those that the log signed then; it was rewritten or cut off"
+        ) from error
+    return receipts.Step(
+        "ledger", f"this ledger has that entry there, and every entry up to {then.size:,} as it was"
+    )

@@ -16,7 +16,17 @@ from withhold import __version__
 from withhold.errors import WithholdError
 from withhold.ports import Ports
 from withhold.services import witnessing
-from withhold.web import console, mobile, openapi, page, problems, refusals, sign_in, static
+from withhold.web import (
+    console,
+    mobile,
+    openapi,
+    page,
+    problems,
+    refusals,
+    sign_in,
+    static,
+    verify_page,
+)
 from withhold.web.api import datasets, directory, interactions, log, preferences, receipts
 from withhold.web.appends import Appends
 from withhold.web.auth import ports_of
@@ -129,6 +139,8 @@ def make_application(ports: Ports, home: Path, offered: Sequence[OfferedGroup] =
             get_health,
             page.get_start,
             static.get_static,
+            verify_page.get_verify,
+            verify_page.get_verify_file,
         ],
         state=state,
         lifespan=[upkeep.lifespan, live.lifespan],

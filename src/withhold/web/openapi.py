@@ -22,7 +22,11 @@ Schema = dict[str, Any]
 
 _REFERENCE = "#/components/schemas/{name}"
 _PARAMETER = re.compile(r"\{([a-z_]+):str\}")
-_QUERY = {"/interactions/{row_id}": ("product",), "/conversations/{name}": ("product",)}
+_QUERY = {
+    "/interactions/{row_id}": ("product",),
+    "/conversations/{name}": ("product",),
+    "/receipts/{receipt_id}": ("form",),
+}
 _HEADERS = {
     "If-Match": "The ETag of an earlier answer; turning on is refused when something newer stands",
     "Idempotency-Key": "Names this request, so that it counts once however often it is sent",

@@ -62,6 +62,20 @@ def read_plans(connection: apsw.Connection) -> Plans:
     }
 
 
+def read_policy(connection: apsw.Connection, position: int) -> Policy:
+    """Read the policy in force once the entry at a position was recorded.
+
+    Raises:
+        InputError: no policy was adopted by then.
+    """
+    text = connection.execute(
+        "SELECT text FROM policies WHERE position <= ? ORDER BY position DESC LIMIT 1", (position,)
+    ).get
+    if text is None:
+        raise InputError(f"no policy was adopted up to position {position}; name a later one")
+    return policy_file.loads(text)
+
+
 class Policies:
     """The newest policy, parsed, by the chain value of the entry that adopted it.
 
@@ -88,8 +102,7 @@ class Policies:
         latest = self._latest
         if latest is not None and latest[0] == chain:
             return latest[1], latest[2]
-        text = connection.execute("SELECT text FROM policies WHERE position = ?", (position,)).get
-        found = (chain, policy_file.loads(text), read_plans(connection))
+        found = (chain, read_policy(connection, position), read_plans(connection))
         self._latest = found
         return found[1], found[2]
 

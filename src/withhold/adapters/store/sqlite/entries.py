@@ -1,7 +1,8 @@
 """Reading entries: the head, an entry with its body opened, and the key that opens it.
 
 Sealed bodies are ``nonce || AES-256-GCM``; the key is derived from the subject's key, and the entry's
-own bytes are the associated data, so that a body cannot be moved to another position.
+own bytes are the associated data, so that a body cannot be moved to another position. What an event
+hides stands behind it in the same sealed bytes.
 """
 
 from __future__ import annotations
@@ -10,19 +11,22 @@ import hmac
 import json
 import os
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 import apsw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from withhold.adapters.store.sqlite.codec import KINDS, effect_pairs
+from withhold.adapters.store.sqlite.codec import KINDS, effect_pairs, encode_body
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.domain.erasure import Past
 from withhold.domain.ledger import (
     CHAIN_START,
+    NOTHING,
     PUBLIC,
     EventKind,
+    Json,
     broken,
     entry_bytes,
     is_sealed,
@@ -35,6 +39,7 @@ from withhold.ports import Record
 
 NONCE_BYTES = 12
 _BODY_KEY = b"withhold/body/v1"
+_BESIDE = b"\n"  # canonical JSON has none
 
 
 def head_of(connection: apsw.Connection) -> Position:
@@ -42,22 +47,27 @@ def head_of(connection: apsw.Connection) -> Position:
     return Position(connection.execute("SELECT max(position) FROM entries").get or 0)
 
 
-def seal(key: bytes, body: bytes, entry: bytes) -> bytes:
-    """Return a body encrypted under a subject's key, bound to its entry."""
+def seal(key: bytes, body: bytes, entry: bytes, hidden: Mapping[str, Json] = NOTHING) -> bytes:
+    """Return a body, and what it hides, encrypted under a subject's key and bound to its entry."""
     nonce = os.urandom(NONCE_BYTES)
-    return nonce + AESGCM(_body_key(key)).encrypt(nonce, body, entry)
+    plain = body + _BESIDE + encode_body(hidden) if hidden else body
+    return nonce + AESGCM(_body_key(key)).encrypt(nonce, plain, entry)
 
 
-def unseal(key: bytes, sealed: bytes, entry: bytes, position: int) -> bytes:
-    """Return the body that `seal` sealed.
+def unsealed(
+    key: bytes, sealed: bytes, entry: bytes, position: int
+) -> tuple[bytes, Mapping[str, Json]]:
+    """Return the body that `seal` sealed, and what it hides.
 
     Raises:
         VerificationError: body, entry or key is not the one it was sealed with.
     """
     try:
-        return AESGCM(_body_key(key)).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], entry)
+        plain = AESGCM(_body_key(key)).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], entry)
     except (InvalidTag, ValueError):
         raise broken(position, "its sealed body does not open") from None
+    body, _, beside = plain.partition(_BESIDE)
+    return body, json.loads(beside) if beside else NOTHING
 
 
 def _body_key(key: bytes) -> bytes:
@@ -107,15 +117,15 @@ def read_record(connection: apsw.Connection, keys: SubjectKeys, position: int) -
     before = connection.execute("SELECT chain FROM entries WHERE position = ?", (position - 1,)).get
     if not 0 <= kind < len(KINDS):
         raise broken(position, "its kind is none that this program knows")
-    opened, body = None, sealed
+    opened, body, hidden = None, sealed, NOTHING
     if is_sealed(entry):
         key = keys.get(SubjectNo(subject))
         if key is None:
             raise _unopened(connection, subject, position)
-        body = unseal(key, sealed, entry, position)
+        body, hidden = unsealed(key, sealed, entry, position)
         opened = opening(key, json.loads(body)["sequence"])
     elif entry != entry_bytes(Position(position), PUBLIC, public_commitment(body)):
         raise broken(position, "its body is not what it commits to")
     return Record(
-        Position(position), KINDS[kind], entry, before or CHAIN_START, chain, opened, body
+        Position(position), KINDS[kind], entry, before or CHAIN_START, chain, opened, body, hidden
     )

@@ -26,6 +26,7 @@ from withhold.adapters.store.sqlite.directory import (
     Memory,
     Policies,
     SnapshotDirectory,
+    read_policy,
     read_subject,
 )
 from withhold.adapters.store.sqlite.entries import head_of, read_record
@@ -36,6 +37,7 @@ from withhold.domain.directory import Directory
 from withhold.domain.ledger import EventKind
 from withhold.domain.names import Position, SubjectNo
 from withhold.domain.parties import PartyKind
+from withhold.domain.policy import Policy
 from withhold.errors import VerificationError
 from withhold.ports import Outcome, Record, Transaction
 
@@ -113,6 +115,11 @@ class SqliteLedger:
         """Return an entry, opened, None when there is none at that position."""
         with self._control.read() as connection:
             return read_record(connection, self._keys, position)
+
+    def policy_at(self, position: Position) -> Policy:
+        """Return the policy that was in force once the entry at a position was recorded."""
+        with self._control.read() as connection:
+            return read_policy(connection, position)
 
     def records_of(self, subject: SubjectNo) -> Iterator[Record]:
         """Yield the consent record of a subject, newest entry first."""

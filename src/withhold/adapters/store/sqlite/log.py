@@ -23,8 +23,9 @@ from withhold.adapters.store.sqlite.control import Control
 from withhold.adapters.store.sqlite.entries import head_of
 from withhold.adapters.store.sqlite.log_keys import LogKeys
 from withhold.domain.checkpoints import Checkpoint, LogKey, signature, signed
+from withhold.domain.jws import Unsigned
 from withhold.domain.names import Position
-from withhold.domain.notes import Signature, SignedNote, Signs, parse_note
+from withhold.domain.notes import NoteKey, Signature, SignedNote, Signs, parse_note
 from withhold.domain.proofs import LogProof
 from withhold.domain.tiles import (
     ENTRIES,
@@ -148,6 +149,11 @@ class SqliteLog:
             if known.size == size:
                 return known.head().root
             return root_at(size, TileHashes(_reader(connection)).at(known))
+
+    def sign(self, key: NoteKey, statement: Unsigned) -> bytes:
+        if key not in {each.key for each in self.keys()}:
+            raise InputError("sign: expected a key of this log")
+        return self._keys.signer(key).sign(statement.message)
 
     def consistency(self, old: int, new: int) -> Proof:
         edge = self._current().edge

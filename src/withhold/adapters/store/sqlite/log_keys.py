@@ -19,7 +19,7 @@ import apsw
 from withhold.adapters.signing import SEED_BYTES, SeedSigner
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.domain.checkpoints import LogKey
-from withhold.domain.notes import SignatureType
+from withhold.domain.notes import NoteKey, SignatureType
 from withhold.errors import StorageError
 
 _Keys = tuple[LogKey, ...]
@@ -73,6 +73,14 @@ class LogKeys:
 
     def _of_size(self, keys: _Keys, size: int) -> Sequence[SeedSigner]:
         return [self._by_name(str(each.key)) for each in keys if each.may_sign(size)]
+
+    def signer(self, key: NoteKey) -> SeedSigner:
+        """Return what signs with a key.
+
+        Raises:
+            StorageError: its seed is not there.
+        """
+        return self._by_name(str(key))
 
     def new(self) -> tuple[str, str]:
         """Make a pair of seeds, durably; return their public keys as verifier keys."""

@@ -24,7 +24,10 @@ from withhold.domain.names import Position, SubjectNo
 
 RUN = 20_000  # entries that are taken in at once, so that no snapshot is kept open for long
 
-_MOVES = (KIND_CODE[EventKind.ACCOUNT_OPENED], KIND_CODE[EventKind.ACCOUNT_MOVED])
+_MOVES = tuple(
+    KIND_CODE[kind]
+    for kind in (EventKind.ACCOUNT_OPENED, EventKind.ACCOUNT_MOVED, EventKind.ACCOUNT_ERASED)
+)
 _Rows = list[tuple[int, tuple[int, ...]]]
 """Accounts with the organisations they are in now."""
 _Cursor = tuple[Position, bytes]
@@ -99,7 +102,7 @@ def _changed(connection: apsw.Connection, after: Position, to: Position) -> _Row
     """Return who was opened or moved in (after, to], with where they are now."""
     numbers: list[Any] = connection.execute(
         "SELECT DISTINCT subject FROM entries WHERE position > ? AND position <= ?"
-        " AND kind IN (?, ?)",
+        " AND kind IN (?, ?, ?)",
         (after, to, *_MOVES),
     ).fetchall()
     found: _Rows = []

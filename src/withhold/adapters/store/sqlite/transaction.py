@@ -45,6 +45,7 @@ from withhold.domain.ledger import (
     Json,
     chained,
     entry_bytes,
+    hidden,
     opening,
     public_commitment,
     sealed_commitment,
@@ -227,10 +228,13 @@ class SqliteTransaction:
         stated = _body(event)
         if event.kind is EventKind.ACCOUNT_OPENED:  # nobody can be given another secret later
             stated["tag_secret"] = secret_commitment(tag_secret(key)).hex()
+        for name, value in event.hidden.items():
+            stated[name] = hidden(key, record.sequence, name, value)
         body = encode_body(stated)
         commitment = sealed_commitment(opening(key, record.sequence), body)
         entry = entry_bytes(position, SEALED, commitment)
-        return entry, seal(key, body, entry), before.last if before else Position(0)
+        sealed = seal(key, body, entry, event.hidden)
+        return entry, sealed, before.last if before else Position(0)
 
     def _keep_derived(self, event: Event, position: Position) -> None:
         connection, record = self._connection, event.record

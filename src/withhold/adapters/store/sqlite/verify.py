@@ -13,7 +13,8 @@ says. A key that is missing for anybody else is a fault.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import apsw
@@ -21,7 +22,7 @@ import msgspec
 
 from withhold.adapters.store.sqlite.codec import KIND_CODE, KINDS, decode_subject
 from withhold.adapters.store.sqlite.directory import read_plans
-from withhold.adapters.store.sqlite.entries import past_of, unseal
+from withhold.adapters.store.sqlite.entries import past_of, unsealed
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.domain.absence import secret_commitment, tag_secret
 from withhold.domain.erasure import Past, history
@@ -30,9 +31,11 @@ from withhold.domain.ledger import (
     PUBLIC,
     SEALED,
     EventKind,
+    Json,
     broken,
     check_entry,
     entry_bytes,
+    hidden,
     is_sealed,
     opening,
     public_commitment,
@@ -170,7 +173,7 @@ def _opened(row: Row, keys: SubjectKeys, seen: _Seen) -> _Body | None:
         if seen.erased.get(subject, 0) > position:
             return None
         raise broken(position, "the key that opens it is gone")
-    body = unseal(key, sealed, entry, position)
+    body, beside = unsealed(key, sealed, entry, position)
     commitment = sealed_commitment(opening(key, sequence + 1), body)
     expected = entry_bytes(Position(position), SEALED, commitment)
     opened = _committed(position, entry, expected, body)
@@ -178,11 +181,24 @@ def _opened(row: Row, keys: SubjectKeys, seen: _Seen) -> _Body | None:
         raise broken(position, "an entry of its subject before it is missing")
     if opened.kind == EventKind.ACCOUNT_OPENED.value and opened.tag_secret != _tag_secret(key):
         raise broken(position, "it commits to another secret than the account's key gives")
+    _check_hidden(key, body, beside, opened.sequence, position)
     return opened
 
 
 def _tag_secret(key: bytes) -> str:
     return secret_commitment(tag_secret(key)).hex()
+
+
+def _check_hidden(
+    key: bytes, body: bytes, beside: Mapping[str, Json], sequence: int, position: int
+) -> None:
+    """Check that what is kept beside an event is what the event hides."""
+    if not beside:
+        return
+    values = json.loads(body)
+    for name, value in beside.items():
+        if values.get(name) != hidden(key, sequence, name, value):
+            raise broken(position, "it hides something else than is kept")
 
 
 def _committed(position: int, entry: bytes, expected: bytes, body: bytes) -> _Body:

@@ -1,0 +1,417 @@
+// Checks a receipt in this browser alone, with WebCrypto: the six steps of docs/receipts.md.
+// Nothing is sent anywhere; the page's policy forbids it (connect-src 'none').
+
+const FORMS = {"withhold/receipt/v2": "full", "withhold/redacted-receipt/v2": "redacted"};
+const TYPES = {full: "withhold-receipt+jws", redacted: "withhold-redacted-receipt+jws"};
+const MEMBERS = {full: "event,format,jws,opening,position,proof", redacted: "format,jws,position,proof"};
+const FACTS = "basis,entry,form,holder,kind,label,log,notice,policy,position,product,purpose,recorded_at," +
+  "requested_at,status,subject,surface";
+const OF_EVENT = ["holder", "kind", "notice", "product", "recorded_at", "requested_at", "subject", "surface"];
+const CHOICES = ["opted_out", "opted_in"];
+const MAX_BYTES = 2 * 1024 * 1024;
+const ED25519 = 1;
+const KEPT = "withhold.log-keys";
+
+const words = JSON.parse(document.getElementById("words").textContent);
+const utf8 = new TextEncoder();
+
+class Refused extends Error {}
+
+function expect(holds, what) {
+  if (!holds) throw new Refused(`expected ${what}`);
+}
+
+async function at(step, work) {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    throw new Refused(`Step ${step}: ${error.message}`);
+  }
+}
+
+// --- bytes ---
+
+function bytes(...parts) {
+  const all = parts.map((part) => (typeof part === "string" ? utf8.encode(part) : part));
+  const joined = new Uint8Array(all.reduce((sum, part) => sum + part.length, 0));
+  let end = 0;
+  for (const part of all) {
+    joined.set(part, end);
+    end += part.length;
+  }
+  return joined;
+}
+
+function same(one, other) {
+  return one.length === other.length && one.every((byte, place) => byte === other[place]);
+}
+
+const hex = (data) => Array.from(data, (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+function fromHex(text) {
+  const pairs = typeof text === "string" ? text.match(/../g) ?? [] : [];
+  const data = Uint8Array.from(pairs, (pair) => parseInt(pair, 16));
+  expect(hex(data) === text, "bytes in lower-case hexadecimal");
+  return data;
+}
+
+function fromBase64(text) {
+  let raw = "";
+  try {
+    raw = atob(text);
+  } catch {
+    raw = "";
+  }
+  expect(btoa(raw) === text, "base64 in its one form");
+  return Uint8Array.from(raw, (letter) => letter.charCodeAt(0));
+}
+
+function fromBase64url(text) {
+  expect(/^[A-Za-z0-9_-]+$/.test(text), "base64url in its one form");
+  const plain = text.replaceAll("-", "+").replaceAll("_", "/");
+  return fromBase64(plain + "=".repeat((4 - (plain.length % 4)) % 4));
+}
+
+function u64(number) {
+  const data = new Uint8Array(8);
+  new DataView(data.buffer).setBigUint64(0, BigInt(number));
+  return data;
+}
+
+async function sha256(...parts) {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes(...parts)));
+}
+
+async function holds(key, message, signature) {
+  let imported;
+  try {
+    imported = await crypto.subtle.importKey("raw", key.public, {name: "Ed25519"}, false, ["verify"]);
+  } catch (error) {
+    if (error.name === "NotSupportedError") {
+      throw new Refused("this browser cannot check Ed25519; use a newer one, or withhold verify");
+    }
+    return false;
+  }
+  return crypto.subtle.verify({name: "Ed25519"}, imported, signature, message);
+}
+
+// --- forms ---
+
+function canonical(value) {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
+  if (value === null || typeof value !== "object") {
+    expect(typeof value !== "number" || Number.isSafeInteger(value), "numbers that are whole and exact");
+    return JSON.stringify(value);
+  }
+  const members = Object.keys(value).sort();
+  return `{${members.map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`).join(",")}}`;
+}
+
+function parsed(data, what) {
+  let text, value;
+  try {
+    text = new TextDecoder("utf-8", {fatal: true, ignoreBOM: true}).decode(data);
+    value = JSON.parse(text);
+  } catch {
+    text = null;
+  }
+  const isObject = text !== null && typeof value === "object" && value !== null && !Array.isArray(value);
+  expect(isObject && canonical(value) === text,
+    `${what} to be canonical JSON, byte for byte as it was given`);
+  return value;
+}
+
+const namesOf = (value) => Object.keys(value ?? {}).sort().join(",");
+
+function parsedJws(text, form) {
+  const parts = typeof text === "string" ? text.split(".") : [];
+  expect(parts.length === 3, "a signed statement of three parts");
+  const [header, payload, signature] = parts.map(fromBase64url);
+  const said = parsed(header, "the header");
+  expect(namesOf(said) === "alg,cty,kid,typ" && said.alg === "Ed25519" && said.cty === "ld+json" &&
+    said.typ === TYPES[form], "a header of a receipt of this format");
+  expect(signature.length === 64, "a signature of 64 bytes");
+  return {kid: said.kid, payload, signature, message: utf8.encode(`${parts[0]}.${parts[1]}`)};
+}
+
+function parsedProof(text) {
+  const end = typeof text === "string" ? text.indexOf("\n\n") : -1;
+  expect(end > 0, "a proof and a checkpoint below it");
+  const lines = text.slice(0, end).split("\n");
+  expect(lines.shift() === "c2sp.org/tlog-proof@v1", "a proof of the first version");
+  const index = /^index (0|[1-9][0-9]{0,15})$/.exec(lines.shift() ?? "");
+  expect(index && Number.isSafeInteger(Number(index[1])), "the index of the entry");
+  expect(lines.length <= 63, "a proof that is no longer than any");
+  const path = lines.map(fromBase64);
+  expect(path.every((hash) => hash.length === 32), "hashes of 32 bytes");
+  return {index: Number(index[1]), path, note: text.slice(end + 2)};
+}
+
+function parsedNote(note) {
+  const end = note.lastIndexOf("\n\n") + 1;
+  expect(end > 1, "a checkpoint and signatures below it");
+  const [text, below] = [note.slice(0, end), note.slice(end + 1)];
+  const lines = text.split("\n");
+  expect(lines.pop() === "" && lines.length >= 3 && lines.every(Boolean), "origin, size and root");
+  expect(/^(0|[1-9][0-9]{0,15})$/.test(lines[1]), "a decimal size");
+  const root = fromBase64(lines[2]);
+  expect(root.length === 32, "a root of 32 bytes");
+  const signatures = below.split("\n");
+  expect(signatures.pop() === "" && signatures.length > 0, "signature lines that end in a newline");
+  const signed = signatures.map((line) => {
+    const found = /^\u2014 ([^\s+]+) ([A-Za-z0-9+/=]+)$/.exec(line);
+    expect(found, "lines of a dash, a name and a signature");
+    const raw = fromBase64(found[2]);
+    return {name: found[1], id: hex(raw.slice(0, 4)), signature: raw.slice(4)};
+  });
+  return {text, origin: lines[0], size: Number(lines[1]), root, signed};
+}
+
+async function parsedKeys(text) {
+  const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
+  return Promise.all(lines.map(async (line) => {
+    const found = /^([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/.exec(line);
+    expect(found, "keys of the form NAME+8 hex digits+base64, one a line");
+    const raw = fromBase64(found[3]);
+    const id = hex((await sha256(found[1], "\n", raw)).slice(0, 4));
+    expect(id === found[2], `a key whose id is ${id}`);
+    return {name: found[1], id, type: raw[0], public: raw.slice(1)};
+  }));
+}
+
+function checkedFacts(facts, form) {
+  expect(namesOf(facts) === FACTS && facts.form === form, "exactly the facts of a receipt of its format");
+  const texts = FACTS.split(",").filter((name) => !["position", "recorded_at", "requested_at"].includes(name));
+  expect(texts.every((name) => facts[name] === null || typeof facts[name] === "string"), "facts of their types");
+  expect(Number.isSafeInteger(facts.position) && facts.position > 0 &&
+    [facts.recorded_at, facts.requested_at ?? 0].every((time) => Number.isSafeInteger(time) && time >= 0),
+    "a position and times");
+  if (form === "redacted") {
+    expect(facts.subject === null && facts.surface === null && facts.requested_at === null,
+      "a redacted receipt that tells nothing of whose it is");
+  }
+  return facts;
+}
+
+// --- steps ---
+
+async function checkRecord(receipt, facts, entry) {
+  const parts = receipt.opening === null
+    ? ["withhold/public/v1\0", receipt.event]
+    : ["withhold/leaf/v1\0", fromHex(receipt.opening), receipt.event];
+  expect(receipt.opening === null || receipt.opening.length === 64, "an opening of 32 bytes");
+  const isPublic = receipt.opening === null ? 1 : 0;
+  const made = bytes("withhold/entry/v1\0", u64(facts.position), Uint8Array.of(isPublic), await sha256(...parts));
+  expect(same(made, entry), "an event and an opening that give the entry");
+  const event = parsed(utf8.encode(receipt.event), "the event");
+  expect(OF_EVENT.every((name) => (event[name] ?? null) === facts[name]),
+    "a statement that says what the event says");
+  expect(!CHOICES.includes(facts.kind) || statusOf(event, facts.basis) === facts.status,
+    "a status that is that of the event");
+}
+
+function statusOf(event, basis) {
+  const isOut = event.kind === "opted_out";
+  if (basis === "legitimate_interest") return isOut ? "LegitimateInterestObjected" : "LegitimateInterestNotObjected";
+  if (!isOut) return "ConsentGiven";
+  return event.before === "in" ? "ConsentWithdrawn" : "ConsentRefused";
+}
+
+async function checkPlace(entry, index, path, note) {
+  expect(index < note.size, "a position inside the tree");
+  let hash = await sha256(Uint8Array.of(0), entry);
+  let [fn, sn] = [index, note.size - 1];
+  const up = () => { [fn, sn] = [Math.floor(fn / 2), Math.floor(sn / 2)]; };
+  for (const next of path) {
+    expect(sn !== 0, "a shorter proof");
+    if (fn % 2 === 1 || fn === sn) {
+      hash = await sha256(Uint8Array.of(1), next, hash);
+      while (fn % 2 === 0 && fn !== 0) up();
+    } else {
+      hash = await sha256(Uint8Array.of(1), hash, next);
+    }
+    up();
+  }
+  expect(sn === 0 && same(hash, note.root), "a proof that leads to the root of the tree");
+}
+
+async function signersOf(note, keys) {
+  const signers = [];
+  expect(keys.some((key) => key.name === note.origin), `the public key of the log ${note.origin}`);
+  for (const line of note.signed) {
+    const key = keys.find((each) => each.name === line.name && each.id === line.id);
+    if (!key || key.type !== ED25519) continue;
+    expect(await holds(key, utf8.encode(note.text), line.signature), "a signature of the checkpoint that holds");
+    if (key.name === note.origin) signers.push(key);
+  }
+  expect(signers.length > 0, "a checkpoint that one of these keys signed; the log may have a newer key");
+  return signers;
+}
+
+async function checked(data, keyText) {
+  const keys = await at("0 (key)", () => parsedKeys(keyText));
+  const [receipt, form, jws, proof] = await at("1 (form)", () => {
+    expect(data.length <= MAX_BYTES, `at most ${MAX_BYTES} bytes`);
+    const end = data[data.length - 1] === 10 ? -1 : undefined;
+    const receipt = parsed(data.subarray(0, end), "the file");
+    const form = FORMS[receipt.format];
+    expect(form && namesOf(receipt) === MEMBERS[form], "the members of a receipt");
+    return [receipt, form, parsedJws(receipt.jws, form), parsedProof(receipt.proof)];
+  });
+  const facts = await at("2 (statement)", () =>
+    checkedFacts(parsed(jws.payload, "the statement")["withhold:facts"], form));
+  const entry = await at("2 (statement)", () => {
+    expect(receipt.position === facts.position, "the position that the statement names");
+    return fromHex(facts.entry);
+  });
+  if (form === "full") await at("3 (record)", () => checkRecord(receipt, facts, entry));
+  const note = await at("4 (checkpoint)", () => parsedNote(proof.note));
+  const signers = await at("4 (checkpoint)", async () => {
+    expect(note.origin === facts.log, "a checkpoint of the log that the statement names");
+    return keys.length ? signersOf(note, keys) : [];
+  });
+  await at("5 (place)", async () => {
+    expect(proof.index + 1 === facts.position, "a proof for the position of the entry");
+    const begin = bytes("withhold/entry/v1\0", u64(facts.position));
+    expect(entry.length === begin.length + 33 && same(entry.subarray(0, begin.length), begin),
+      "the bytes of an entry at its position");
+    await checkPlace(entry, proof.index, proof.path, note);
+  });
+  await at("6 (signature)", async () => {
+    const key = signers.find((each) => `${each.name}+${each.id}` === jws.kid);
+    expect(!keys.length || key, "a statement signed by a key that signed the checkpoint");
+    expect(!key || await holds(key, jws.message, jws.signature), "a signature of the statement that holds");
+  });
+  return {facts, size: note.size, kid: jws.kid, isSigned: keys.length > 0};
+}
+
+// --- the page ---
+
+const place = (id) => document.getElementById(id);
+const count = (number) => number.toLocaleString("en-GB");
+const when = (ms) => (ms === null ? "" : `${new Date(ms).toISOString().slice(0, 19).replace("T", " ")} UTC`);
+
+function title(facts) {
+  const done = words.done[facts.kind];
+  if (!done) return `An entry was recorded: ${facts.kind.replaceAll("_", " ")}`;
+  return `The use of data for ${words.purposes[facts.purpose] ?? "training"} was ${done}: ${facts.label ?? facts.product}`;
+}
+
+function whose(facts) {
+  if (facts.form === "redacted") return "not told in this form";
+  if (facts.subject === null) return "nobody's: a public entry";
+  return facts.holder ? `${facts.holder} ${facts.subject}` : facts.subject;
+}
+
+function told({facts, size, kid}) {
+  return [
+    ["What", title(facts)],
+    ["Whose", whose(facts)],
+    ["Product", facts.product === null ? "" : `${facts.label ?? facts.product} (${facts.product})`],
+    ["Used for", words.purposes[facts.purpose] ?? ""],
+    ["Position", count(facts.position)],
+    ["Log", facts.log],
+    ["Requested", when(facts.requested_at)],
+    ["Recorded", when(facts.recorded_at)],
+    ["In effect", `from position ${count(facts.position)} on, which was on disk before it was confirmed`],
+    ["Control", facts.surface ?? ""],
+    ["Notice", facts.notice === null ? "" : `version ${facts.notice}`],
+    ["Policy", `SHA-256 ${facts.policy}`],
+    ["Legal basis", words.bases[facts.basis] ?? ""],
+    ["Status", facts.status === null ? "" : `dpv:${facts.status}`],
+    ["Proven in", `the tree of ${count(size)} entries`],
+    ["Signed with", kid],
+  ].filter(([, value]) => value !== "");
+}
+
+function made(name, text, attributes = {}) {
+  const element = document.createElement(name);
+  element.textContent = text;
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  return element;
+}
+
+function show(verdict, lead, ...rest) {
+  const result = place("result");
+  result.dataset.verdict = verdict;
+  result.replaceChildren(made("h2", {holds: "The receipt holds", unsigned: "Nobody is known to have signed this",
+    fails: "The receipt does not hold", waits: "Checking"}[verdict]), made("p", lead), ...rest);
+}
+
+function showReceipt(found) {
+  const lines = document.createElement("dl");
+  for (const [name, value] of told(found)) {
+    const line = document.createElement("div");
+    line.append(made("dt", name), made("dd", value));
+    lines.append(line);
+  }
+  const worth = words[found.facts.form];
+  const list = document.createElement("ul");
+  list.append(...worth.does_not.map((each) => made("li", each)));
+  show(found.isSigned ? "holds" : "unsigned",
+    found.isSigned ? "Every step holds, with the key above." : "Everything but who signed was checked, and holds. Enter the log's public key.",
+    lines, made("h3", found.isSigned ? "What it proves" : "What it would prove, once it is known who signed"), made("p", worth.proves), made("h3", "What it does not prove"), list);
+}
+
+let latest = null;
+let turn = 0;
+
+async function check() {
+  if (!latest) return;
+  const mine = ++turn;
+  show("waits", "This takes a moment.");
+  try {
+    const found = await checked(latest, place("keys").value);
+    if (mine === turn) showReceipt(found);
+  } catch (error) {
+    const isOurs = error instanceof Refused;
+    if (mine === turn) show("fails", isOurs ? `${error.message}.` : "This browser could not check it; use a newer one, or withhold verify.");
+    if (!isOurs) console.error(error);
+  }
+}
+
+async function take(file, dropped = "") {
+  if (!file) return;
+  place("chosen").textContent = dropped;
+  latest = new Uint8Array(await file.slice(0, MAX_BYTES + 1).arrayBuffer());
+  await check();
+}
+
+function kept() {
+  try {
+    return localStorage.getItem(KEPT);
+  } catch {
+    return null; // no storage, for example in a private window
+  }
+}
+
+function keep() {
+  try {
+    if (place("keep").checked) localStorage.setItem(KEPT, place("keys").value);
+    else localStorage.removeItem(KEPT);
+  } catch {
+    place("keep").checked = false;
+  }
+}
+
+const before = kept();
+if (before) {
+  place("keys").value = before;
+  place("keep").checked = true;
+}
+place("keys").addEventListener("input", () => { keep(); check(); });
+place("keep").addEventListener("change", keep);
+place("file").addEventListener("change", (event) => take(event.target.files[0]));
+const drop = place("drop");
+for (const name of ["dragenter", "dragover"]) {
+  document.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("over"); });
+}
+document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) drop.classList.remove("over"); });
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  drop.classList.remove("over");
+  const file = event.dataTransfer.files[0];
+  if (file) take(file, `Dropped: ${file.name}`);
+});
+document.documentElement.dataset.ready = "";
