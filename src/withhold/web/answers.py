@@ -20,6 +20,9 @@ from withhold.services.capture import CaptureAnswer
 from withhold.services.lookups import DatasetRows, DatasetView, Explanation, PartyView
 from withhold.services.preferences import PreferenceStatus
 
+SIGNALLED = "refusing_signal"
+"""The reason of a row that was not stored because of a signal that came with it."""
+
 
 class Preference(msgspec.Struct, frozen=True):
     """What a switch says, and the entry that decides it."""
@@ -249,7 +252,7 @@ def explained(found: Explanation) -> Explained:
     """Return why a row is admitted or withheld."""
     reason = found.verdict.reason.value if isinstance(found.verdict, Withheld) else None
     if found.verdict is None:
-        reason = found.state
+        reason = SIGNALLED if found.is_signalled else found.state
     return Explained(
         found.id,
         found.product,
