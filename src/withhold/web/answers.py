@@ -6,7 +6,6 @@ Both surfaces give the same documents, so they are made in one place. Times are 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
@@ -15,6 +14,7 @@ from withhold.domain.admission import Reason, Withheld
 from withhold.domain.datasets import Dataset
 from withhold.domain.directory import Subject
 from withhold.domain.standing import NEVER_OUT, OUT, Standing
+from withhold.formats.times import utc
 from withhold.services.builds import Counts
 from withhold.services.capture import CaptureAnswer
 from withhold.services.lookups import DatasetRows, DatasetView, Explanation, PartyView
@@ -160,15 +160,6 @@ class Explained(msgspec.Struct, frozen=True):
     file: str | None
     row: int | None
     datasets: list[str]
-
-
-def utc(milliseconds: int) -> str:
-    """Return UTC milliseconds since 1970 as ISO 8601."""
-    return (
-        datetime.fromtimestamp(milliseconds / 1000, UTC)
-        .isoformat(timespec="milliseconds")
-        .replace("+00:00", "Z")
-    )
 
 
 def preference(status: PreferenceStatus) -> Preference:
