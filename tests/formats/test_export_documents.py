@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import apsw
 import attr
 import mlcroissant
 import pytest
@@ -185,6 +186,17 @@ def test_history_has_no_time_of_collection(provider: Provider, tmp_path: Path) -
     provider.build("chat")
     said = export(provider.ports, DatasetRef("chat", 2), export_to(tmp_path / "out", "parquet"))
     assert said.rows == 11
+    assert said.collected is None
+
+
+def test_an_entry_that_cannot_be_opened_any_more_tells_no_time(
+    provider: Provider, tmp_path: Path
+) -> None:
+    with apsw.Connection(str(provider.home / "keys.db")) as keys:
+        keys.execute("DELETE FROM keys")
+    provider.crash()
+    said = written(provider, tmp_path / "out")
+    assert said.rows == ROWS // 2
     assert said.collected is None
 
 

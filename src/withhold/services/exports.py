@@ -22,7 +22,7 @@ from withhold.domain.datasets import Dataset, DatasetRef
 from withhold.domain.exports import UNSTATED, ExportStatement, Shard, Terms, Timeframe
 from withhold.domain.names import Position, ProductId
 from withhold.domain.policy import Purpose
-from withhold.errors import InputError, UnknownProduct
+from withhold.errors import InputError, UnknownProduct, VerificationError
 from withhold.ports import ExportRecord, ExportWriter, Piece, Ports
 from withhold.services import reading
 from withhold.services.reading import AtHead, ReadableFile
@@ -209,11 +209,20 @@ def _purpose(ports: Ports, product: ProductId) -> Purpose | None:
 def _collected(ports: Ports, version: Dataset, shards: Sequence[Shard]) -> Timeframe | None:
     """Return when the rows were accepted: after the entry they are stamped with, before the commit.
 
-    History has no age, and clocks may have been set back: then nothing is said.
+    History has no age, the entry may be of somebody who was forgotten, and clocks may have been set back:
+    then nothing is said.
     """
     oldest = min((shard.oldest for shard in shards), default=Position(0))
-    entry = ports.ledger.record(oldest) if oldest else None
-    if entry is None:
+    start = _recorded_at(ports, oldest)
+    if start is None or start > version.committed_at:
         return None
-    start = json.loads(entry.event)["recorded_at"]
-    return Timeframe(start, version.committed_at) if start <= version.committed_at else None
+    return Timeframe(start, version.committed_at)
+
+
+def _recorded_at(ports: Ports, position: Position) -> int | None:
+    """Return the time of an entry, None when there is none or it cannot be opened any more."""
+    try:
+        entry = ports.ledger.record(position) if position else None
+    except VerificationError:  # its key is gone; `withhold verify` tells whether it should be
+        return None
+    return None if entry is None else int(json.loads(entry.event)["recorded_at"])
