@@ -110,6 +110,14 @@ def test_a_copy_with_a_signal_withdraws_the_stored_one_and_what_repeats_it(
     assert lookups.explain(provider.ports, "r1").is_signalled
 
 
+def test_a_refused_row_is_as_old_as_its_oldest_copy(provider: Provider) -> None:
+    first = provider.head
+    provider.chat("ana", "r1")
+    provider.sign_up("cy")
+    provider.chat("ana", "r1", refusals=GPC)
+    assert lookups.explain(provider.ports, "r1").position == first
+
+
 def test_a_copy_with_a_signal_in_the_same_batch_leaves_both_out(provider: Provider) -> None:
     rows = [interaction("ana", "r1"), interaction("ana", "r1", refusals=GPC)]
     assert outcome(provider, *rows, interaction("ana", "r2")) == "aww"

@@ -241,13 +241,11 @@ def _interaction(row: WireInteraction, *, may_hold_nul: bool) -> Interaction:
         row.about,
         row.derived_from,
         row.token,
-        _refusals(row.signals),
+        () if row.signals is None else _refusals(row.signals),
     )
 
 
-def _refusals(said: WireSignals | None) -> tuple[Signal, ...]:
-    if said is None:
-        return ()
+def _refusals(said: WireSignals) -> tuple[Signal, ...]:
     return refusals(gpc=said.gpc, content_usage=said.content_usage)
 
 
