@@ -98,6 +98,75 @@ def test_exports_hold_what_is_admitted(shell: Shell, tmp_path: Path) -> None:
     assert json.loads(shard.read_text())["messages"][0]["content"] == "the text of one"
 
 
+def test_a_copy_has_its_description_and_card_beside_it(shell: Shell, tmp_path: Path) -> None:
+    shell.ok("account", "put", "ana", "--plan", "vibe=free")
+    shell.ok("import", shell.rows(chat("one", "ana")))
+    shell.ok("build", "chat", "--product", "vibe")
+    target = tmp_path / "out"
+    shell.ok("export", "chat@1", str(target), "--license", "CC0-1.0", "--creator", "A laboratory")
+    described = json.loads((target / "croissant.json").read_text(encoding="utf-8"))
+    assert described["license"].endswith("CC0-1.0.html")
+    assert described["creator"]["name"] == "A laboratory"
+    assert "license: cc0-1.0\n" in (target / "README.md").read_text(encoding="utf-8")
+    refused = shell.run("export", "chat@1", str(tmp_path / "other"), "--license", "two words")
+    assert (refused.code, (tmp_path / "other").exists()) == (2, False)
+    assert "SPDX" in refused.err
+
+
+def test_builds_and_exports_are_told_as_openlineage_events(shell: Shell, tmp_path: Path) -> None:
+    events, target = tmp_path / "events.jsonl", tmp_path / "out"
+    told = ("--openlineage", str(events))
+    shell.ok("account", "put", "ana", "--plan", "vibe=free")
+    shell.ok("import", shell.rows(chat("one", "ana")))
+    shell.ok("build", "chat", "--product", "vibe", *told)
+    shell.ok("export", "chat@latest", str(target), *told)
+    assert shell.run("export", "chat@1", str(target), *told).code == 2
+    assert shell.run("build", "chat", "--product", "tango", *told).code == 2
+    lines = [json.loads(line) for line in events.read_text(encoding="utf-8").splitlines()]
+    assert [(e["job"]["name"], e["eventType"]) for e in lines] == [
+        *(("build.chat", "START"), ("build.chat", "COMPLETE")),
+        *(("export.chat", "START"), ("export.chat", "COMPLETE")),
+        *(("export.chat", "START"), ("export.chat", "FAIL")),
+        *(("build.chat", "START"), ("build.chat", "FAIL")),
+    ]
+    assert len({e["run"]["runId"] for e in lines}) == 4
+    built, exported = lines[1]["outputs"][0], lines[3]["outputs"][0]
+    assert built["facets"]["version"]["datasetVersion"] == "1"
+    assert built["outputFacets"]["outputStatistics"]["rowCount"] == 1
+    assert (exported["namespace"], exported["name"]) == ("file", str(target))
+    assert lines[3]["inputs"][0]["facets"]["version"]["datasetVersion"] == "1"
+    decisions = [each["facets"]["withhold_decision"] for each in (built, exported)]
+    assert decisions[0]["policyDigest"] == decisions[1]["policyDigest"]
+    assert decisions[0]["committedAtPosition"] == decisions[1]["committedAtPosition"]
+    assert (
+        "expected nothing or an empty folder"
+        in lines[5]["run"]["facets"]["errorMessage"]["message"]
+    )
+    assert "ana" not in events.read_text(encoding="utf-8").replace('"', " ").split()
+
+
+def test_events_that_cannot_be_written_stop_the_run_before_it_begins(
+    shell: Shell, tmp_path: Path
+) -> None:
+    shell.ok("account", "put", "ana", "--plan", "vibe=free")
+    done = shell.run("build", "chat", "--product", "vibe", "--openlineage", str(tmp_path))
+    assert (done.code, shell.json("datasets")) == (2, {"datasets": []})
+    assert "cannot be appended to" in done.err
+    counted = shell.run(
+        "build", "chat", "--product", "vibe", "--dry-run", "--openlineage", str(tmp_path / "e")
+    )
+    assert counted.code == 2
+    assert not (tmp_path / "e").exists()
+
+
+def test_explain_tells_of_a_signal(shell: Shell) -> None:
+    shell.ok("account", "put", "ana", "--plan", "vibe=free")
+    shell.ok("import", shell.rows(chat("one", "ana", signals={"content_usage": "train-ai=n"})))
+    assert shell.json("explain", "one")["reason"] == "refusing_signal"
+    assert "the person's browser refused training" in shell.ok("explain", "one")
+    assert "Global Privacy Control" in shell.ok("policy", "show")
+
+
 def test_other_peoples_rows_are_imported_by_a_mapping(shell: Shell, tmp_path: Path) -> None:
     shell.ok("account", "put", "ana", "--plan", "vibe=free")
     path = tmp_path / "theirs.jsonl"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from withhold.domain import policy_file
 from withhold.domain.policy import LegalBasis, Policy
+from withhold.domain.signals import Signal
 from withhold.domain.toml_lines import line_of
 from withhold.errors import PolicyFileError
 
@@ -80,8 +81,11 @@ def test_line_endings_change_the_digest_and_nothing_else() -> None:
         ('["Le Chat"]', "[true]", "formerly is a boolean; expected a text"),
         ('["admin"]', "[]", "expected at least one role"),
         ('["admin"]', '["admin", "owner"]', "expected one of admin, billing, member"),
-        ('version = "2026-11-23"', "version = 2026-11-23", "version is a date or time"),
-        ('version = "2026-11-23"', 'version = "two words"', "expected the form"),
+        ('version = "2026-11-26"', "version = 2026-11-26", "version is a date or time"),
+        ('version = "2026-11-26"', 'version = "two words"', "expected the form"),
+        ('["gpc", "content_usage"]', '["dnt"]', "expected one of gpc, content_usage"),
+        ('["gpc", "content_usage"]', "true", "honours is a boolean; expected an array of texts"),
+        ('["gpc", "content_usage"]', '["gpc", "gpc"]', "honours holds the same text twice"),
         ('basis = "legitimate_interest"', 'basis = "6(1)(f)"', "expected one of consent"),
         ('basis = "legitimate_interest"', "basis = true", "basis is a boolean; expected a text"),
     ],
@@ -133,6 +137,14 @@ def test_feedback_that_overrides_an_opt_out_is_refused_with_the_rule() -> None:
     error = refused(text)
     assert error.line == line
     assert "feedback never overrides an opt-out" in error.reason
+
+
+def test_a_product_honours_the_signals_it_names_and_no_others() -> None:
+    line = 'honours = ["gpc", "content_usage"]\n'
+    assert SHIPPED.count(line) == 2
+    text = SHIPPED.replace(line, "", 1).replace(line, 'honours = ["gpc"]\n', 1)
+    assert [p.honours for p in policy_file.loads(text).products] == [(), (Signal.GPC,)]
+    assert [set(p.honours) for p in policy_file.loads(SHIPPED).products] == [{*Signal}, {*Signal}]
 
 
 @pytest.mark.parametrize("key", ["notice", "legal_basis", "feedback_overrides_opt_out"])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.json_values import json_values
 from withhold.domain.interactions import Interaction, InteractionKind, Message, Rejected
+from withhold.domain.signals import Signal
 from withhold.errors import InputError, TooLarge
 from withhold.formats.interactions import Limits, decode_line, decode_lines
 
@@ -43,6 +44,7 @@ def test_every_field_arrives() -> None:
             about="r0",
             derived_from=["r9"],
             token="t",
+            signals={"gpc": True, "content_usage": "train-ai=n"},
         ),
         1,
     )
@@ -52,6 +54,7 @@ def test_every_field_arrives() -> None:
     assert decoded.participants == ("bo",)
     assert decoded.sources == ("r9", "r0")
     assert (decoded.organization, decoded.conversation, decoded.token) == ("acme", "c", "t")
+    assert decoded.refusals == (Signal.GPC, Signal.CONTENT_USAGE)
 
 
 BROKEN = [
@@ -81,6 +84,12 @@ BROKEN = [
     (line(participants=["x"] * 257), "participants"),
     (line(position=3), "row: unknown field position"),
     (line(token=True), "token: expected"),
+    (line(signals=True), "signals: expected `object"),
+    (line(signals={"gpc": 1}), "signals.gpc: expected `bool`, got `int`"),
+    (line(signals={"gpc": "1"}), "signals.gpc: expected `bool`, got `str`"),
+    (line(signals={"dnt": True}), "row: unknown field dnt"),
+    (line(signals={"content_usage": ["SECRET"]}), "signals.content_usage: expected `str"),
+    (line(signals={"content_usage": "x" * 8193}), "signals.content_usage: expected `str"),
 ]
 
 
@@ -124,6 +133,26 @@ def test_a_broken_element_of_an_array_does_not_spoil_the_others(broken: bytes) -
 def test_an_array_that_is_broken_as_a_whole_is_refused_whole(body: bytes) -> None:
     with pytest.raises(InputError, match="nothing was kept"):
         list(decode_lines(body))
+
+
+@pytest.mark.parametrize(
+    ("signals", "refusals"),
+    [
+        (None, ()),
+        ({}, ()),
+        ({"gpc": False, "content_usage": "train-ai=y"}, ()),
+        ({"content_usage": None}, ()),
+        ({"gpc": True}, (Signal.GPC,)),
+        ({"gpc": True, "content_usage": "train-ai=y"}, (Signal.GPC,)),
+        ({"content_usage": "not, a = dictionary"}, (Signal.CONTENT_USAGE,)),
+    ],
+)
+def test_of_signals_only_refusals_are_kept(
+    signals: dict[str, Any] | None, refusals: tuple[Signal, ...]
+) -> None:
+    decoded = decode_line(line(signals=signals), 1)
+    assert isinstance(decoded, Interaction)
+    assert decoded.refusals == refusals
 
 
 def test_nothing_is_an_empty_batch() -> None:

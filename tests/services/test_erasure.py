@@ -275,9 +275,9 @@ def test_readers_that_are_open_delay_only_the_purge_of_the_log(provider: Provide
         ),
         ("UPDATE entries SET effects = x'0000000000' WHERE subject = 2 AND kind = 3", "did is not"),
         ("UPDATE entries SET effects = NULL WHERE subject = 2 AND kind = 6", "did is not"),
-        ("UPDATE entries SET subject = 3 WHERE kind = 11", "the key that opens it is gone"),
+        ("UPDATE entries SET subject = 3 WHERE kind = 12", "the key that opens it is gone"),
         ("DELETE FROM erased", "who was erased"),
-        ("UPDATE entries SET previous = 0 WHERE kind = 11", "is missing"),
+        ("UPDATE entries SET previous = 0 WHERE kind = 12", "is missing"),
     ],
 )
 def test_what_an_erasure_closes_cannot_be_altered_unseen(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,10 +16,10 @@ import pytest
 from tests.simulator import Provider
 from withhold.adapters.exports import export_to
 from withhold.domain.datasets import DatasetRef
-from withhold.domain.ledger import Json
+from withhold.domain.exports import ExportStatement, Shard
 from withhold.errors import InputError, StorageError, UnknownDataset, VerificationError
-from withhold.ports import ExportWriter, Piece, Shard
-from withhold.services.exports import CHECKS, Exported, Progress, export
+from withhold.ports import ExportWriter, Piece
+from withhold.services.exports import CHECKS, Progress, export
 
 VERSION = DatasetRef("chat", 1)
 ROWS = 20
@@ -54,7 +54,7 @@ class Interrupted:
         self._reach()
         return shard
 
-    def publish(self, statement: Mapping[str, Json]) -> None:
+    def publish(self, statement: ExportStatement) -> None:
         self._reach()
         self._real.publish(statement)
 
@@ -67,7 +67,7 @@ class Interrupted:
             self._does()
 
 
-def parquet(provider: Provider, target: Path, shard_rows: int = 65_536) -> Exported:
+def parquet(provider: Provider, target: Path, shard_rows: int = 65_536) -> ExportStatement:
     return export(provider.ports, VERSION, export_to(target, "parquet"), shard_rows=shard_rows)
 
 
@@ -95,7 +95,8 @@ def test_parquet_shards_hold_messages_and_nothing_else(provider: Provider, tmp_p
 def test_jsonl_lines_are_in_messages_shape(provider: Provider, tmp_path: Path) -> None:
     export(provider.ports, VERSION, export_to(tmp_path / "out", "jsonl"), shard_rows=10)
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
-    assert names == ["manifest.json", "part-00000.jsonl", "part-00001.jsonl"]
+    documents = ["README.md", "croissant.json", "manifest.json"]
+    assert names == [*documents, "part-00000.jsonl", "part-00001.jsonl"]
     lines = (tmp_path / "out" / "part-00001.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 10
     assert json.loads(lines[0]) == {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ import typer
 from withhold.adapters.exports import export_to
 from withhold.adapters.imports.checkpoints import FileCheckpoints
 from withhold.adapters.imports.files import open_source
+from withhold.cli.lineage import OpenLineage, told
 from withhold.cli.output import (
     RIGHT,
     AsJson,
@@ -26,11 +28,13 @@ from withhold.cli.output import (
 )
 from withhold.cli.output import table as draw
 from withhold.domain.datasets import Dataset, parse_ref
+from withhold.domain.exports import Terms
 from withhold.domain.names import ProductId
 from withhold.errors import InputError, WithholdError
+from withhold.formats import openlineage
 from withhold.formats.mapping import parse_mapping
 from withhold.ports import Ports
-from withhold.services import builds, deletion, exports, imports, lookups, sealing, tagging
+from withhold.services import builds, deletion, exports, imports, lookups, reading, sealing, tagging
 from withhold.web import answers
 
 delete = typer.Typer(help="Delete an interaction or a conversation.", no_args_is_help=True)
@@ -94,6 +98,7 @@ def build(
     name: Annotated[str, typer.Argument(help="The dataset's name; the next version is made.")],
     product: Annotated[str, typer.Option("--product", help="A product of the policy.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
+    events: OpenLineage = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
@@ -101,9 +106,13 @@ def build(
 
     Example: withhold build chat --product vibe
     """
-    with opened(home) as ports:
+    if dry_run and events is not None:
+        raise InputError("--openlineage tells of versions; leave it out where --dry-run makes none")
+    run = partial(openlineage.build_run, name, ProductId(product))
+    with opened(home) as ports, told(events, ports.clock, run) as tell:
         made = builds.build(ports, name, ProductId(product), dry_run=dry_run)
         if isinstance(made, Dataset):
+            tell(openlineage.built(made))
             _tag(ports, made)
     if as_json:
         give(answers.built(made) if isinstance(made, Dataset) else answers.counted(made))
@@ -174,24 +183,43 @@ def show(
 def export(
     dataset: Annotated[str, typer.Argument(help="name@version, for example chat@1.")],
     folder: Annotated[Path, typer.Argument(help="A folder that is absent or empty.")],
+    *,
     form: Annotated[str, typer.Option("--format", help="parquet or jsonl.")] = "parquet",
+    license_name: Annotated[
+        str | None,
+        typer.Option("--license", help="An SPDX identifier or an address, for the card."),
+    ] = None,
+    creator: Annotated[
+        str | None, typer.Option("--creator", help="Who made the dataset, for its description.")
+    ] = None,
+    events: OpenLineage = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
     """Write what a version yields now as shards; later opt-outs do not reach these copies.
 
-    Example: withhold export chat@1 ./chat-1 --format jsonl
+    Beside them: manifest.json, croissant.json (Croissant 1.1) and README.md (a Hugging Face dataset card).
+
+    Example: withhold export chat@1 ./chat-1 --format jsonl --license CC-BY-4.0
     """
+    reference, terms = parse_ref(dataset), Terms(license_name, creator)
+    writer = export_to(folder, form)
     with opened(home) as ports:
         ports.watch.gate.check()
-        reference = parse_ref(dataset)
-        with progress_bar(f"Exporting {dataset}", quiet=as_json) as advance:
+        reference = reading.dataset(ports, reference).ref
+        run = partial(openlineage.export_run, reference)
+        with (
+            told(events, ports.clock, run) as tell,
+            progress_bar(f"Exporting {dataset}", quiet=as_json) as advance,
+        ):
             done = exports.export(
                 ports,
                 reference,
-                export_to(folder, form),
+                writer,
+                terms=terms,
                 progress=lambda now: advance(now.shards_done, now.shards),
             )
+            tell(openlineage.exported(done, str(folder.absolute())))
     if as_json:
         give(
             {

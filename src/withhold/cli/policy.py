@@ -16,6 +16,7 @@ from withhold.domain import policy_file
 from withhold.domain.policy import Policy
 from withhold.errors import InputError, PolicyFileError
 from withhold.services import policies
+from withhold.services.signals import NAMES
 
 app = typer.Typer(help="The policy: plans, defaults, locks, labels.", no_args_is_help=True)
 File = Annotated[Path, typer.Argument(help="A policy file (docs/policy.md).")]
@@ -86,6 +87,8 @@ def _shown(policy: Policy, *, as_json: bool) -> None:
         draw(("Plan", "Id", "Default", "Lock", "Held by"), rows, f"{product.label} ({product.id})")
         for surface in product.surfaces:
             say(f"  {surface.id}: {' > '.join(surface.path)} > {surface.label}")
+        if product.honours:
+            say(f"  honours {' and '.join(NAMES[signal] for signal in product.honours)}")
 
 
 def _text(file: Path) -> str:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from withhold.domain.names import AccountId, OrganizationId, Position, ProductId
 from withhold.domain.parties import Author
+from withhold.domain.signals import Signal
 
 MAX_ID_CHARS = 256
 MAX_PARTICIPANTS = 256
@@ -63,6 +64,7 @@ class Interaction(NamedTuple):
         about: the interaction that feedback is about.
         derived_from: interactions whose content it repeats.
         token: a capture token taken before the content was accepted.
+        refusals: the signals that came with it and refuse training, honoured or not.
     """
 
     id: str
@@ -80,6 +82,7 @@ class Interaction(NamedTuple):
     about: str | None = None
     derived_from: tuple[str, ...] = ()
     token: str | None = None
+    refusals: tuple[Signal, ...] = ()
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -166,3 +169,9 @@ class IdState(IntEnum):
     STORED = 0  # the row is in the lake or its log
     REFUSED = 1  # a party was out when it came; refused from then on, whatever anybody says later
     DELETED = 2  # it was deleted; never stored again
+    SIGNALLED = 3  # an honoured signal that came with it refuses; refused from then on
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether it was not stored and never will be, for what held when it came."""
+        return self in {IdState.REFUSED, IdState.SIGNALLED}

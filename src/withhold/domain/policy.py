@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from withhold.domain.names import NoticeVersion, PlanId, ProductId
+from withhold.domain.signals import Signal
 from withhold.errors import PolicyError, UnknownPlan, UnknownProduct
 
 
@@ -117,6 +118,7 @@ class Product:
         covers: the sentence that says which data the switch covers.
         deidentified: whether its data is de-identified before it is used (A10).
         formerly: earlier names.
+        honours: the signals of people's browsers that withhold the row they came with.
     """
 
     id: ProductId
@@ -128,6 +130,7 @@ class Product:
     covers: str
     deidentified: bool
     formerly: tuple[str, ...]
+    honours: tuple[Signal, ...] = ()
 
     def plan(self, plan_id: PlanId) -> Plan:
         """Return the plan of that id.

@@ -33,6 +33,7 @@ from withhold.domain.policy import (
     Role,
     Surface,
 )
+from withhold.domain.signals import Signal
 from withhold.domain.toml_lines import TomlPath, line_of
 from withhold.errors import PolicyFileError
 
@@ -61,6 +62,7 @@ _PRODUCT_KEYS = (
     "personal_plan",
     "covers",
     "deidentified",
+    "honours",
     "plans",
     "surfaces",
 )
@@ -275,7 +277,14 @@ def _product(table: _Table) -> Product:
         covers=table.text("covers"),
         deidentified=table.flag("deidentified"),
         formerly=_formerly(table),
+        honours=_honours(table),
     )
+
+
+def _honours(table: _Table) -> tuple[Signal, ...]:
+    """Return the signals that a product honours; none when the key is left out."""
+    named = table.texts("honours") if "honours" in table.values else ()
+    return tuple(table.chosen("honours", name, Signal) for name in named)
 
 
 def _plan(table: _Table) -> Plan:

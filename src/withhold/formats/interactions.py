@@ -35,6 +35,7 @@ from withhold.domain.interactions import (
     Rejected,
 )
 from withhold.domain.names import AccountId, OrganizationId, ProductId
+from withhold.domain.signals import Signal, refusals
 from withhold.errors import InputError, TooLarge
 
 _NAME = msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)
@@ -42,6 +43,7 @@ Id = Annotated[str, _NAME]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Token = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
 Role = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ROLE_CHARS)]
+MAX_HEADER_CHARS = 8192  # what servers take of one header line
 
 
 class WireMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -49,6 +51,13 @@ class WireMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=Fa
 
     role: Role
     content: str
+
+
+class WireSignals(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """What the person's browser said, as the product forwards it: two request headers."""
+
+    gpc: bool = False
+    content_usage: Annotated[str, msgspec.Meta(max_length=MAX_HEADER_CHARS)] | None = None
 
 
 class WireInteraction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -71,6 +80,7 @@ class WireInteraction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, g
     about: Id | None = None
     derived_from: Annotated[tuple[Id, ...], msgspec.Meta(max_length=MAX_SOURCES)] = ()
     token: Token | None = None
+    signals: WireSignals | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,8 +262,13 @@ def _interaction(row: WireInteraction, *, may_hold_nul: bool) -> Interaction:
             row.about,
             row.derived_from,
             row.token,
+            () if row.signals is None else _refusals(row.signals),
         ),
     )
+
+
+def _refusals(said: WireSignals) -> tuple[Signal, ...]:
+    return refusals(gpc=said.gpc, content_usage=said.content_usage)
 
 
 def _may_hold_nul(text: bytes) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from withhold.ports.credentials import Credential, Credentials
 from withhold.ports.datasets import Datasets, ExportRecord, Reader, Readers
-from withhold.ports.exports import ExportWriter, Piece, Shard
+from withhold.ports.exports import ExportWriter, Piece
 from withhold.ports.files import Applied, Files, LakeFile, Withdrawn
 from withhold.ports.intake import (
     Intake,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from withhold.domain.ledger import Json
+from withhold.domain.exports import ExportStatement, Shard
 from withhold.ports.reading import Chunk
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Admitted rows of one lake file, with the columns ``id`` and ``messages``, on their way out.
+    """Admitted rows of one lake file, with the columns ``id``, ``messages`` and ``position``.
 
     Attributes:
         sha256: hex digest of the lake file, for the lineage.
@@ -20,16 +20,6 @@ class Piece:
 
     sha256: str
     chunk: Chunk
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """A shard as it was written."""
-
-    name: str
-    rows: int
-    size_bytes: int
-    sha256: str
 
 
 class ExportWriter(Protocol):
@@ -55,8 +45,11 @@ class ExportWriter(Protocol):
         """
         ...
 
-    def publish(self, statement: Mapping[str, Json]) -> None:
-        """Add the export's own manifest and give everything its final name, durably.
+    def publish(self, statement: ExportStatement) -> None:
+        """Add what is said about the export and give everything its final name, durably.
+
+        That is its manifest, its Croissant description and its dataset card. They are on disk under the
+        same name change as the shards: no copy stands anywhere without them.
 
         Raises:
             InputError: the target came to hold something meanwhile.

@@ -169,13 +169,34 @@ class _Batch:
     def _row(self, row: Interaction, own: Provenance) -> Outcome:
         """Take in one row; raises before anything is remembered of it."""
         known = self._memory.known(row)
+        if row.refusals and self._resolver.refuses(row):
+            self._signalled(row, own, known)
+            return Outcome.WITHHELD
         if known is None:
             return self._alone(row, own) if row.stands_alone else self._first(row, own)
         if own.position < known.own:
             self._earlier_copy(row, own, known)
         elif not known.provenance.authors:
             self._deleted_before(row, own)
-        return Outcome.WITHHELD if known.state is IdState.REFUSED else Outcome.DUPLICATE
+        return Outcome.WITHHELD if known.state.is_refused else Outcome.DUPLICATE
+
+    def _signalled(self, row: Interaction, own: Provenance, known: KnownId | None) -> None:
+        """Refuse a row with an honoured signal; neither it nor what repeats it may ever be used.
+
+        A copy that came without the signal is withdrawn, so that it does not matter which came first.
+        """
+        never = Provenance(own.authors, BEFORE_ALL)
+        after = KnownId(IdState.SIGNALLED, None, never, own.position)
+        if known is not None:
+            own = Provenance(own.authors, min(own.position, known.own))
+            self._lowered += [Lowered(trace, never) for trace in self._traces(row)]
+            if known.state is IdState.STORED:
+                self._reach.leave_out(row.product, known)
+            elif known.state is IdState.DELETED:
+                after = known
+            after = after._replace(provenance=never, own=own.position)
+        self._note(row, own, never)
+        self._memory.put(row, after)
 
     def _alone(self, row: Interaction, own: Provenance) -> Outcome:
         """Take in a row that repeats nothing: nothing is inherited and nothing else to be remembered."""

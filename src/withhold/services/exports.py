@@ -13,15 +13,17 @@ Not here: the bytes of shards (`adapters.exports`), telling recipients (a later 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from withhold.domain.admission import Reason
 from withhold.domain.datasets import Dataset, DatasetRef
-from withhold.domain.ledger import Json
-from withhold.domain.names import Position
-from withhold.errors import InputError
-from withhold.ports import ExportRecord, ExportWriter, Piece, Ports, Shard
+from withhold.domain.exports import UNSTATED, ExportStatement, Shard, Terms, Timeframe
+from withhold.domain.names import Position, ProductId
+from withhold.domain.policy import Purpose
+from withhold.errors import EntryErased, InputError, UnknownProduct, VerificationError
+from withhold.ports import ExportRecord, ExportWriter, Piece, Ports
 from withhold.services import reading
 from withhold.services.reading import AtHead, ReadableFile
 
@@ -30,7 +32,7 @@ CHECKS = 4
 """How often withdrawals are looked for again; then the export stands at the last head looked at."""
 
 _BATCH_ROWS = 1024
-_COLUMNS = ("id", "messages")
+_COLUMNS = ("id", "messages", "position")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +45,14 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
-    """A finished export.
+class _Exported:
+    """What was written.
 
     Attributes:
         position: every withdrawal up to this entry is taken in.
         withheld: rows left out, per reason, each row counted once.
     """
 
-    dataset: DatasetRef
     position: Position
     rows: int
     withheld: Mapping[Reason, int]
@@ -74,12 +75,14 @@ def export(
     ref: DatasetRef,
     writer: ExportWriter,
     *,
+    terms: Terms = UNSTATED,
     shard_rows: int = SHARD_ROWS,
     progress: Callable[[Progress], None] = lambda _: None,
-) -> Exported:
-    """Write a dataset version out.
+) -> ExportStatement:
+    """Write a dataset version out and return what is said about the copy.
 
     Args:
+        terms: what whoever exports says of it.
         shard_rows: rows of the lake after which a shard ends; shards end with whole row groups.
         progress: told after each shard.
 
@@ -95,13 +98,14 @@ def export(
     files = reading.open_files(ports, version)
     try:
         writer.begin()
-        done = _write(ports, version, files, writer, _plan(files, shard_rows), progress)
+        done = _write(ports, files, writer, _plan(files, shard_rows), progress)
         now = ports.clock.now_ms()
         ports.readers.add_export(ExportRecord(str(version.ref), done.position, done.rows, now))
-        writer.publish(_statement(version, done, now))
+        said = _statement(ports, version, done, terms, now)
+        writer.publish(said)
     finally:
         writer.discard()
-    return done
+    return said
 
 
 def _plan(files: Sequence[ReadableFile], shard_rows: int) -> _Plan:
@@ -120,12 +124,11 @@ def _plan(files: Sequence[ReadableFile], shard_rows: int) -> _Plan:
 
 def _write(
     ports: Ports,
-    version: Dataset,
     files: Sequence[ReadableFile],
     writer: ExportWriter,
     plan: _Plan,
     progress: Callable[[Progress], None],
-) -> Exported:
+) -> _Exported:
     held = reading.at_head(ports, files)
     shards: list[Shard | None] = []
     for number, groups in enumerate(plan):
@@ -140,7 +143,7 @@ def _write(
         if not touched:
             break
     written = tuple(s for s in shards if s is not None)
-    return Exported(version.ref, held.head, _rows(shards), _counts(held), written)
+    return _Exported(held.head, _rows(shards), _counts(held), written)
 
 
 def _pieces(groups: Sequence[_Group], held: AtHead) -> Iterator[Piece]:
@@ -171,22 +174,56 @@ def _counts(held: AtHead) -> dict[Reason, int]:
     return total
 
 
-def _statement(version: Dataset, done: Exported, now_ms: int) -> dict[str, Json]:
-    """Return what ``manifest.json`` says; it carries no id of anybody."""
+def _statement(
+    ports: Ports, version: Dataset, done: _Exported, terms: Terms, now_ms: int
+) -> ExportStatement:
     manifest = version.manifest
-    return {
-        "format": "withhold/export/v1",
-        "dataset": str(version.ref),
-        "product": manifest.product,
-        "manifest_sha256": manifest.sha256(),
-        "committed_at_position": version.position,
-        "position": done.position,
-        "exported_at_ms": now_ms,
-        "rows": done.rows,
-        "withheld": {reason.value: rows for reason, rows in done.withheld.items()},
-        "policy": {"version": manifest.policy_version, "digest": manifest.policy_digest},
-        "shards": [
-            {"name": s.name, "rows": s.rows, "size_bytes": s.size_bytes, "sha256": s.sha256}
-            for s in done.shards
-        ],
-    }
+    return ExportStatement(
+        dataset=version.ref,
+        product=manifest.product,
+        purpose=_purpose(ports, manifest.product),
+        manifest_sha256=manifest.sha256(),
+        committed_at=version.position,
+        committed_at_ms=version.committed_at,
+        position=done.position,
+        exported_at_ms=now_ms,
+        rows=done.rows,
+        withheld=done.withheld,
+        policy_version=manifest.policy_version,
+        policy_digest=manifest.policy_digest,
+        shards=done.shards,
+        terms=terms,
+        collected=_collected(ports, version, done.shards),
+        checkpoint=ports.log.checkpoint().decode(),
+    )
+
+
+def _purpose(ports: Ports, product: ProductId) -> Purpose | None:
+    """Return what a product's data is used for; it cannot change while the product lasts."""
+    with ports.ledger.directory() as directory:
+        try:
+            return directory.policy.product(product).purpose
+        except UnknownProduct:
+            return None
+
+
+def _collected(ports: Ports, version: Dataset, shards: Sequence[Shard]) -> Timeframe | None:
+    """Return when the rows were accepted: after the entry they are stamped with, before the commit.
+
+    History has no age, the entry may be of somebody who was forgotten, and clocks may have been set back:
+    then nothing is said.
+    """
+    oldest = min((shard.oldest for shard in shards), default=Position(0))
+    start = _recorded_at(ports, oldest)
+    if start is None or start > version.committed_at:
+        return None
+    return Timeframe(start, version.committed_at)
+
+
+def _recorded_at(ports: Ports, position: Position) -> int | None:
+    """Return the time of an entry, None when there is none or it cannot be opened any more."""
+    try:
+        entry = ports.ledger.record(position) if position else None
+    except (EntryErased, VerificationError):  # `withhold verify` tells whether a key should be gone
+        return None
+    return None if entry is None else int(json.loads(entry.event)["recorded_at"])

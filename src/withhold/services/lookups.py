@@ -87,6 +87,7 @@ class Explanation:
         position: the row's own position.
         file: hex digest of the lake file that holds it, None while it is in the log or not stored.
         datasets: the versions that yield the row now.
+        is_signalled: whether it was refused for a signal that came with it.
     """
 
     id: str
@@ -99,6 +100,7 @@ class Explanation:
     file: str | None
     row: int | None
     datasets: tuple[str, ...]
+    is_signalled: bool = False
 
 
 def where(ports: Ports, account: AccountId) -> tuple[DatasetRows, ...]:
@@ -194,9 +196,12 @@ def explain(ports: Ports, row_id: str, product: ProductId | None = None) -> Expl
 
 def _explained(ports: Ports, product: ProductId, row_id: str, known: KnownId) -> Explanation:
     at = withdrawals.apply(ports)
-    if known.state is IdState.REFUSED or known.ordinal is None:
-        position = known.provenance.position
-        return Explanation(row_id, product, "refused", None, position, at, (), None, None, ())
+    if known.state.is_refused or known.ordinal is None:
+        signalled = known.state is IdState.SIGNALLED
+        position = known.own if signalled else known.provenance.position
+        return Explanation(
+            row_id, product, "refused", None, position, at, (), None, None, (), signalled
+        )
     table = ports.ledger.standings()
     file = _file_of(ports.files.files(product), known.ordinal)
     if file is None:

@@ -98,6 +98,14 @@ class Reach:
         keeper = min(a.account for a in known.provenance.authors)
         self._withdrawn.setdefault(keeper, []).append(DeletedRow(product, known.ordinal))
 
+    def leave_out(self, product: ProductId, known: KnownId) -> bool:
+        """Leave a stored row out of its batch, or withdraw it; return True for a row of this batch."""
+        assert known.ordinal is not None
+        if self._memory.drop(product, known.ordinal):
+            return True
+        self.withdraw(product, known)
+        return False
+
     def deletions(self) -> list[Deletion]:
         """Return everything that was withdrawn, by account."""
         return [Deletion(keeper, tuple(rows)) for keeper, rows in self._withdrawn.items()]
@@ -125,10 +133,8 @@ class Reach:
         self._kept.put_row(row, after)
 
     def _gone(self, product: ProductId, known: KnownId, after: KnownId) -> KnownId:
-        assert known.ordinal is not None
-        if self._memory.drop(product, known.ordinal):
+        if self.leave_out(product, known):
             return after._replace(state=IdState.REFUSED, ordinal=None)
-        self.withdraw(product, known)
         return after._replace(state=IdState.DELETED)
 
     def _stored_parties(self, product: ProductId, ordinal: Ordinal) -> Parties:

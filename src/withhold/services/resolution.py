@@ -101,6 +101,13 @@ class Resolver:
             found = self._parties[key] = (parties, self.admits(parties, provenance.position))
         return found
 
+    def refuses(self, row: Interaction) -> bool:
+        """Return whether a signal that came with the row withholds it, by the policy in force."""
+        if not row.refusals:
+            return False
+        honoured = self._directory.policy.product(row.product).honours
+        return any(signal in honoured for signal in row.refusals)
+
     def is_same(self, then: Provenance, now: Provenance) -> bool:
         """Return whether rows of these provenances are of the same parties and equally admitted.
 

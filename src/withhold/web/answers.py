@@ -6,7 +6,6 @@ Both surfaces give the same documents, so they are made in one place. Times are 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
@@ -15,10 +14,14 @@ from withhold.domain.admission import Reason, Withheld
 from withhold.domain.datasets import Dataset
 from withhold.domain.directory import Subject
 from withhold.domain.standing import NEVER_OUT, OUT, Standing
+from withhold.formats.times import utc
 from withhold.services.builds import Counts
 from withhold.services.capture import CaptureAnswer
 from withhold.services.lookups import DatasetRows, DatasetView, Explanation, PartyView
 from withhold.services.preferences import PreferenceStatus
+
+SIGNALLED = "refusing_signal"
+"""The reason of a row that was not stored because of a signal that came with it."""
 
 
 class Preference(msgspec.Struct, frozen=True):
@@ -159,15 +162,6 @@ class Explained(msgspec.Struct, frozen=True):
     datasets: list[str]
 
 
-def utc(milliseconds: int) -> str:
-    """Return UTC milliseconds since 1970 as ISO 8601."""
-    return (
-        datetime.fromtimestamp(milliseconds / 1000, UTC)
-        .isoformat(timespec="milliseconds")
-        .replace("+00:00", "Z")
-    )
-
-
 def preference(status: PreferenceStatus) -> Preference:
     """Return what a switch says."""
     return Preference(
@@ -260,7 +254,7 @@ def explained(found: Explanation) -> Explained:
     """Return why a row is admitted or withheld."""
     reason = found.verdict.reason.value if isinstance(found.verdict, Withheld) else None
     if found.verdict is None:
-        reason = found.state
+        reason = SIGNALLED if found.is_signalled else found.state
     return Explained(
         found.id,
         found.product,

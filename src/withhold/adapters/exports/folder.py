@@ -2,6 +2,7 @@
 
     out/part-00000.parquet ...             the text, in Hugging Face ``messages`` shape, without any id
     out/manifest.json                      what it is, as of which position, the hash of every shard
+    out/croissant.json, out/README.md      the same as Croissant 1.1 and as a Hugging Face dataset card
     out.lineage/part-00000.parquet ...     which row of which lake file each row is; stays in the house
 
 Both are written under temporary names beside the target, flushed, and renamed: the lineage first, the
@@ -17,21 +18,24 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from withhold.domain.exports import ExportStatement, Shard
+from withhold.domain.ledger import Json
+from withhold.domain.names import Position
 from withhold.errors import InputError, StorageError
-from withhold.ports import Piece, Shard
+from withhold.formats import croissant, dataset_card
+from withhold.ports import Piece
 
-if TYPE_CHECKING:
-    from withhold.domain.ledger import Json
-
+MANIFEST = "manifest.json"
 _PART = re.compile(r"part-\d{5}\.parquet")
 
 LINEAGE = pa.schema(
@@ -85,7 +89,7 @@ class FolderExport:
         name = f"part-{number:05d}{self._shard.SUFFIX}"
         path, lineage = work / "rows" / name, work / "lineage" / f"part-{number:05d}.parquet"
         with _on_disk():
-            rows = self._fill(path, lineage, pieces)
+            rows, oldest = self._fill(path, lineage, pieces)
             if not rows:
                 path.unlink()
                 lineage.unlink()
@@ -94,16 +98,21 @@ class FolderExport:
             _flush(path)
             with path.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            return Shard(name, rows, path.stat().st_size, digest)
+            return Shard(name, rows, path.stat().st_size, digest, oldest)
 
-    def publish(self, statement: Mapping[str, Json]) -> None:
-        """Add the manifest and give everything its final name."""
+    def publish(self, statement: ExportStatement) -> None:
+        """Add the manifest, the Croissant description and the card, and give everything its final name."""
         work = self._begun()
         self._refuse_full()
+        documents = {
+            MANIFEST: _json(statement.body()),
+            croissant.FILE: _json(croissant.document(statement)),
+            dataset_card.FILE: dataset_card.text(statement),
+        }
         with _on_disk():
-            manifest = work / "rows" / "manifest.json"
-            manifest.write_text(json.dumps(statement, indent=2) + "\n", encoding="utf-8")
-            _flush(manifest)
+            for name, content in documents.items():
+                (work / "rows" / name).write_text(content, encoding="utf-8")
+                _flush(work / "rows" / name)
             for folder in (work / "rows", work / "lineage"):
                 folder.chmod(0o755 if folder.name == "rows" else 0o700)
                 _flush(folder)
@@ -118,8 +127,9 @@ class FolderExport:
             shutil.rmtree(self._work, ignore_errors=True)
             self._work = None
 
-    def _fill(self, path: Path, lineage: Path, pieces: Iterable[Piece]) -> int:
-        rows = 0
+    def _fill(self, path: Path, lineage: Path, pieces: Iterable[Piece]) -> tuple[int, Position]:
+        """Write a shard and its lineage; return how many rows it has and their lowest position."""
+        rows, oldest = 0, None
         with (
             self._shard(path) as shard,
             pq.ParquetWriter(lineage, LINEAGE, compression="zstd") as kept,
@@ -129,7 +139,9 @@ class FolderExport:
                 shard.add(piece.chunk.batch.column("messages"))
                 kept.write_batch(_lineage(path.name, rows, piece))
                 rows += count
-        return rows
+                lowest = pc.min(piece.chunk.batch.column("position")).as_py()
+                oldest = lowest if oldest is None else min(oldest, lowest)
+        return rows, Position(oldest or 0)
 
     def _drop_abandoned(self) -> None:
         """Remove what a killed export of the same target left: it holds people's text."""
@@ -152,6 +164,10 @@ class FolderExport:
         if self._work is None:
             raise RuntimeError("an export is written between begin and publish")
         return self._work
+
+
+def _json(document: dict[str, Json]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _lineage(shard: str, first: int, piece: Piece) -> pa.RecordBatch:
