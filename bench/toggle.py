@@ -7,7 +7,8 @@ whole way through `services.preferences.set_preference`: lookup, rule, sealed en
 record, and the flush. The bare side is the same SQLite with the same settings and one small row.
 
 Many clients are the tasks of one event loop, each of which waits for its answer before it asks again, as
-the requests of the HTTP server do; the same number of threads stands beside them.
+the requests of the HTTP server do, with its loop and its settings of the garbage collector; the same number
+of threads stands beside them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -40,6 +42,7 @@ from withhold.services import directory, policies, preferences
 from withhold.services.directory import AccountRequest
 from withhold.services.preferences import PreferenceRequest
 from withhold.web.appends import Appends
+from withhold.web.server import collect_less
 
 POLICY = Path(withhold.__file__).parent / "policies" / "default.toml"
 VIBE = ProductId("vibe")
@@ -146,7 +149,7 @@ def by_tasks(clients: list[Client], times: int) -> None:
 
         await asyncio.gather(*map(work, clients))
 
-    asyncio.run(all_of_them())
+    uvloop.run(all_of_them())  # as the server does
 
 
 def by_threads(clients: list[Client], times: int) -> None:
@@ -188,6 +191,7 @@ def main(
         many = [Client(ports, range(n, accounts - own, clients), seed=n) for n in range(clients)]
         sides = {"toggle": one.toggle, "insert": bare_insert(here), "flush": raw_flush(here)}
         seconds = in_turns(sides, toggles)
+        collect_less()  # as the server does; the one client above has Python's own settings
         per_second = together(ports, many, toggles * 16)
     figures = {
         f"{side}_{what}_us": cost * 1e6

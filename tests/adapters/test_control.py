@@ -19,7 +19,7 @@ from tests.fakes.ledger import POLICY, ports_over
 from tests.json_values import json_values
 from withhold.adapters.clock import SystemClock
 from withhold.adapters.store.sqlite.codec import encode_body, encode_subject
-from withhold.adapters.store.sqlite.control import Control, connect
+from withhold.adapters.store.sqlite.control import MAX_JOBS, Control, connect
 from withhold.adapters.store.sqlite.credentials import SqliteCredentials
 from withhold.adapters.store.sqlite.keys import BLOCK, SubjectKeys
 from withhold.adapters.store.sqlite.ledger import SqliteLedger
@@ -290,6 +290,77 @@ def test_threads_and_submitted_jobs_lead_each_other(control: Control) -> None:
     for _ in range(150):
         told.get(timeout=30).get()
     assert len(set(notes(control))) == 300
+
+
+def test_a_thread_behind_more_jobs_than_one_commit_takes_is_answered(control: Control) -> None:
+    told: queue.Queue[Outcome[int]] = queue.Queue()
+    busy, release = threading.Event(), threading.Event()
+
+    def hold(connection: apsw.Connection) -> int:
+        busy.set()
+        assert release.wait(30)
+        return 0
+
+    control.submit(hold, told.put)
+    assert busy.wait(30)
+    for number in range(MAX_JOBS + 50):
+        control.submit(note(f"s{number}"), told.put)
+    results: list[int] = []
+    waiting = threading.Thread(target=lambda: results.append(control.run(note("waited"))))
+    waiting.start()
+    while control._queue[-1].__class__.__name__ != "_Waiting":
+        time.sleep(0.001)
+    release.set()
+    waiting.join(30)
+    assert results == [MAX_JOBS + 51]
+    for _ in range(MAX_JOBS + 51):
+        told.get(timeout=30).get()
+    assert control.run(note("after")) == MAX_JOBS + 52
+
+
+class _Pause:
+    """The mutex of a control database, which lets others in just after it was released."""
+
+    def __init__(self, mutex: threading.Lock, after: Callable[[], None]) -> None:
+        self._mutex, self._after = mutex, after
+
+    def __enter__(self) -> None:
+        self._mutex.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._mutex.release()
+        self._after()
+
+
+def test_whoever_queues_as_nobody_leads_any_more_is_the_only_leader(control: Control) -> None:
+    """Replays the order in which the last leader looked whether somebody leads after it had let go."""
+    inside, go_on = threading.Event(), threading.Event()
+    second: list[threading.Thread] = []
+
+    def long(connection: apsw.Connection) -> bool:
+        note("first half")(connection)
+        inside.set()
+        assert go_on.wait(30)
+        is_whole = connection.in_transaction
+        note("second half")(connection)
+        return is_whole
+
+    whole: list[bool] = []
+
+    def let_somebody_in() -> None:
+        if control._is_led or second or threading.current_thread() is not threading.main_thread():
+            return
+        second.append(threading.Thread(target=lambda: whole.append(control.run(long))))
+        second[0].start()
+        assert inside.wait(30)
+
+    control._mutex = _Pause(control._mutex, let_somebody_in)  # type: ignore[assignment]
+    control.run(note("before"))
+    time.sleep(0.05)  # time for a leader that should not be there
+    go_on.set()
+    second[0].join(30)
+    assert whole == [True]
+    assert notes(control) == ["before", "first half", "second half"]
 
 
 def test_closing_finishes_what_was_submitted_and_takes_no_more(tmp_path: Path) -> None:
