@@ -38,11 +38,11 @@ TAG_BYTES = 32
 TAG_BITS = 256
 EMPTY = bytes(32)
 _TAG = b"withhold/tag/v1\0"
-LEAF, NODE = b"\x00", b"\x01"  # what is hashed before a tag, and before two roots
+LEAF, NODE = b"\x00", b"\x01"  # hashed before a tag, and before two roots
 
 
 def tag_secret(subject_key: bytes) -> bytes:
-    """Return ``u``, which the subject gets with a receipt and nobody else does."""
+    """Return ``u``: whoever knows it can tell which tags are the subject's."""
     return hmac.digest(subject_key, b"u", "sha256")
 
 
