@@ -46,7 +46,7 @@ _TAG, _SECRET = b"withhold/tag/v1\0", b"withhold/tag-secret/v1\0"
 
 
 def tag_secret(subject_key: bytes) -> bytes:
-    """Return ``u``, which the subject gets with a receipt and nobody else does."""
+    """Return ``u``: whoever knows it can tell which tags are the subject's."""
     return hmac.digest(subject_key, b"u", "sha256")
 
 
