@@ -17,14 +17,13 @@ Not here: which message a signature is over, and whether it holds (`checkpoints`
 
 from __future__ import annotations
 
-import base64
 import binascii
 import re
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from hashlib import sha256
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from withhold.errors import InputError, VerificationError
 
@@ -114,8 +113,7 @@ class Signs(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(NamedTuple):
     """One signature line.
 
     Attributes:
@@ -216,7 +214,7 @@ def is_name(name: str) -> bool:
 
 def encoded(data: bytes) -> str:
     """Return bytes in base64."""
-    return base64.b64encode(data).decode()
+    return binascii.b2a_base64(data, newline=False).decode()
 
 
 def decoded(text: str) -> bytes:
@@ -226,8 +224,8 @@ def decoded(text: str) -> bytes:
         VerificationError: it is not base64, or not the one form of it.
     """
     try:
-        data = base64.b64decode(text.encode("ascii"), validate=True)
-    except (UnicodeEncodeError, binascii.Error):
+        data = binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:  # no base64, or not even ASCII
         data = b""
     if encoded(data) != text:
         raise VerificationError("expected base64 in its one form, with padding")

@@ -209,15 +209,15 @@ def check_inclusion(leaf: bytes, index: int, proof: Proof, head: TreeHead) -> No
     _expect(0 <= index < head.size, f"an index from 0 to {head.size - 1}", index)
     # 2. fn walks from the leaf, sn from the last leaf, to the root; 3. r is the hash so far
     fn, sn, r = index, head.size - 1, leaf
-    for number, p in enumerate(proof):
-        # 4a. the root was reached before the proof ended
-        _expect(sn != 0, f"{number} hashes in the inclusion proof", len(proof))
+    for p in proof:
+        if not sn:  # 4a. the root was reached before the proof ended
+            _expect(False, "a shorter inclusion proof", len(proof))
         if fn & 1 or fn == sn:  # 4b. a right child, or the last of its level: p is to the left
-            r = node_hash(p, r)
+            r = sha256(_NODE + p + r).digest()
             while not fn & 1 and fn:  # levels at which the last node has no neighbour
                 fn, sn = fn >> 1, sn >> 1
         else:
-            r = node_hash(r, p)
+            r = sha256(_NODE + r + p).digest()
         fn, sn = fn >> 1, sn >> 1  # 4c. one level up
     # 5. the root was reached, and is the one of the head
     _expect(sn == 0, f"an inclusion proof of more than {len(proof)} hashes", len(proof))
@@ -266,8 +266,9 @@ def check_consistency(old: TreeHead, new: TreeHead, proof: Proof) -> None:
 
 def _check_form(proof: Proof, *heads: TreeHead) -> None:
     """Check lengths, so that no two proofs mean the same bytes."""
-    for each in (*proof, *(head.root for head in heads)):
-        _expect(len(each) == HASH_BYTES, f"hashes of {HASH_BYTES} bytes", len(each))
+    for each in (*proof, *[head.root for head in heads]):
+        if len(each) != HASH_BYTES:
+            _expect(False, f"hashes of {HASH_BYTES} bytes", len(each))
 
 
 def _expect(holds: bool, expected: str, got: int) -> None:
