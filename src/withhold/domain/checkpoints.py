@@ -28,6 +28,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from withhold.domain.notes import (
     NoteKey,
@@ -104,8 +105,7 @@ class Trust:
     quorum: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedCheckpoint:
+class OpenedCheckpoint(NamedTuple):
     """A checkpoint whose signatures hold.
 
     Attributes:
@@ -215,21 +215,22 @@ def opened(note: bytes, trust: Trust, verifies: Verifies) -> OpenedCheckpoint:
         )
     # 3. every line of a known key holds; lines of others count for nothing
     known = _known(trust)
-    times: dict[NoteKey, int] = {}
+    times: dict[tuple[str, bytes], int] = {}
     for line in parsed.signatures:
         key = known.get((line.name, line.key_id))
         if key is not None:
-            times[key] = checked(key, line, checkpoint, verifies)
+            times[line.name, line.key_id] = checked(key, line, checkpoint, verifies)
     # 4. the log itself signed it, with a key that may sign a tree of this size
     log_keys = [each.key for each in trust.log_keys if each.may_sign(checkpoint.head.size)]
-    signed_by = tuple(key for key in log_keys if key in times)
+    signed_by = tuple([key for key in log_keys if (key.name, key.id) in times])
     if not signed_by:
         raise VerificationError(
             f"checkpoint: expected a signature of a key of {trust.origin!r} for size "
             f"{checkpoint.head.size}, got none"
         )
     # 5. enough witnesses saw it; a line without a time is no statement that they did
-    witnessed = tuple((key, times[key]) for key in trust.witnesses if times.get(key))
+    seen = ((key, times.get((key.name, key.id))) for key in trust.witnesses)
+    witnessed = tuple((key, time) for key, time in seen if time)
     if len(witnessed) < trust.quorum:
         raise VerificationError(
             f"checkpoint: expected at least {trust.quorum} witnesses, got {len(witnessed)}"

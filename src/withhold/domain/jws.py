@@ -30,6 +30,9 @@ from withhold.errors import VerificationError
 
 SIGNATURE_BYTES = 64
 MAX_HEADER = 1024
+_PLAIN = bytes.maketrans(
+    b"-_+/=", b"+/   "
+)  # what is of plain base64 alone becomes no letter at all
 _KEY_ID = re.compile(r"[!-~]{1,255}", re.ASCII)
 
 
@@ -86,16 +89,17 @@ def parse(text: str) -> Jws:
     Raises:
         VerificationError: it is not of the one form.
     """
-    parts = text.split(".")
-    if len(parts) != 3:
+    signed, _, last = text.rpartition(".")
+    first, _, middle = signed.partition(".")
+    if text.count(".") != 2:
         raise VerificationError("expected three parts with dots between them")
-    if len(parts[0]) > MAX_HEADER:
+    if len(first) > MAX_HEADER:
         raise VerificationError(f"expected a header of at most {MAX_HEADER} characters")
-    kid, kind = _named_in(parts[0])
-    payload, signature = _decoded(parts[1]), _decoded(parts[2])
+    kid, kind = _named_in(first)
+    payload, signature = _decoded(middle), _decoded(last)
     if len(signature) != SIGNATURE_BYTES:
         raise VerificationError(f"expected a signature of {SIGNATURE_BYTES} bytes")
-    return Jws(kid, kind, payload, f"{parts[0]}.{parts[1]}".encode("ascii"), signature)
+    return Jws(kid, kind, payload, signed.encode("ascii"), signature)
 
 
 @lru_cache(maxsize=64)  # a key signs many
@@ -126,10 +130,16 @@ def _encoded(data: bytes) -> str:
 
 def _decoded(text: str) -> bytes:
     """Return the bytes of base64url without padding; only one text stands for them."""
+    padding = b"=" * (-len(text) % 4)
     try:
-        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
+        data = binascii.a2b_base64(
+            text.encode("ascii").translate(_PLAIN) + padding, strict_mode=True
+        )
+    except ValueError:  # no base64url, or not even ASCII
         data = b""
-    if _encoded(data) != text:
+    end = len(data) % 3  # bytes in the last letters, which alone could have been written otherwise
+    if len(data) * 4 // 3 + bool(end) != len(text) or (
+        end and _encoded(data[-end:]) != text[-end - 1 :]
+    ):
         raise VerificationError("expected base64url in its one form, without padding")
     return data

@@ -16,7 +16,9 @@ Not here: what an entry says (`ledger`), who is believed (`checkpoints.Trust`).
 
 from __future__ import annotations
 
+import binascii
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from withhold.domain.checkpoints import MAX_SIZE, OpenedCheckpoint, Trust, opened
@@ -31,6 +33,7 @@ MAX_PROOF_BYTES = MAX_NOTE_BYTES + 2 * MAX_EXTRA_BYTES
 _FIRST = "c2sp.org/tlog-proof@v1"
 _INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})", re.ASCII)
 _EXTRA = "extra "
+_LENGTHS = frozenset({HASH_BYTES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +82,19 @@ def parse_proof(data: bytes) -> LogProof:
         raise VerificationError("proof: expected a line with the index of the entry")
     if len(lines) > MAX_HASHES or (extra and len(extra) > MAX_EXTRA_BYTES):
         raise VerificationError("proof: it is longer than any proof of a tree")
-    return LogProof(int(index[1]), tuple(map(_hash, lines)), checkpoint, extra)
+    return LogProof(int(index[1]), _path(lines), checkpoint, extra)
 
 
-def _hash(line: str) -> bytes:
-    value = decoded(line)
-    if len(value) != HASH_BYTES:
-        raise VerificationError(f"proof: expected hashes of {HASH_BYTES} bytes, got {len(value)}")
-    return value
+def _path(lines: Sequence[str]) -> Proof:
+    """Return the hashes of lines in base64, of which only one stands for each."""
+    try:
+        hashes = tuple(map(binascii.a2b_base64, lines))
+    except ValueError:  # no base64, or not even ASCII
+        hashes = ()
+    again = b"".join(map(binascii.b2a_base64, hashes))
+    if again != "\n".join((*lines, "")).encode() or not _LENGTHS.issuperset(map(len, hashes)):
+        raise VerificationError(f"proof: expected hashes of {HASH_BYTES} bytes, one a line")
+    return hashes
 
 
 def check_proof(leaf: bytes, proof: LogProof, trust: Trust, verifies: Verifies) -> OpenedCheckpoint:

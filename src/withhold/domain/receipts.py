@@ -29,10 +29,8 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
 from json.encoder import encode_basestring
-from types import TracebackType
 from typing import NamedTuple
 
 from withhold.domain import jws
@@ -54,7 +52,6 @@ from withhold.domain.statements import Facts, Form, facts_in, says, statement
 from withhold.domain.tree import check_inclusion, leaf_hash
 from withhold.errors import VerificationError, WithholdError
 
-OPENING_BYTES = 32
 MAX_BYTES = 2 * 1024 * 1024  # the entry of a policy has the whole file in it, escaped twice
 
 FORMATS = {
@@ -63,15 +60,29 @@ FORMATS = {
 }
 TYPES = {Form.FULL: "withhold-receipt+jws", Form.REDACTED: "withhold-redacted-receipt+jws"}
 _FORMAT_OF = {form: name for name, form in FORMATS.items()}
-_OPENED = frozenset({"event", "format", "jws", "opening", "position", "proof"})
-_CLOSED = frozenset({"format", "jws", "position", "proof"})
-
+_FULL_BEGINS = b'{"event":'
+_FULL_ENDS = f',"format":"{_FORMAT_OF[Form.FULL]}"'.encode()
+_REDACTED_BEGINS = f'{{"format":"{_FORMAT_OF[Form.REDACTED]}"'.encode()
+_OPENING = re.compile(rb',"opening":(?:null|"([0-9a-f]{64})"),')
+_BARE = bytes((*range(32), ord('"')))  # what stands in no text as it is
+_POSITION = re.compile(rb"[1-9][0-9]{0,18}")
 _OPENS = "the record is the one that the entry commits to, and the statement says what it says"
 _STAYS_CLOSED = (
     "the record is not in this receipt; that it is what the statement says is the provider's word"
 )
 
 Document = dict[str, Json]
+
+
+class _Parts(NamedTuple):
+    """The members of a file; of a redacted one, event and opening are None."""
+
+    form: Form
+    event: str | None
+    opening: bytes | None
+    signed: str
+    position: int
+    proof: str
 
 
 class Step(NamedTuple):
@@ -88,8 +99,7 @@ class Step(NamedTuple):
     holds: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(NamedTuple):
     """A receipt in which everything that was checked holds.
 
     Attributes:
@@ -123,24 +133,6 @@ class Verified:
     def is_signed(self) -> bool:
         """Whether it was checked who signed."""
         return self.key is not None
-
-
-class _At:
-    """Names the step in the errors of what runs inside it."""
-
-    __slots__ = ("_name",)
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: object, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, WithholdError):
-            raise VerificationError(f"receipt, step {self._name}: {error}") from error
 
 
 # --- making -------------------------------------------------------------------------------------------
@@ -205,25 +197,26 @@ def verify(data: bytes, trust: Trust | None, verifies: Verifies) -> Verified:
     Raises:
         VerificationError: it does not hold; the message names the step.
     """
-    with _At("1 (form)"):
-        form, document = _parsed(data)
-        signed = jws.parse(_text(document, "jws"))
-        proof = _proof(document)
-    with _At("2 (statement)"):
-        facts = _facts(signed, form)
-        _expect(document["position"] == facts.position, "the position that the statement names")
-    entry = bytes.fromhex(facts.entry)
-    if form is Form.FULL:
-        with _At("3 (record)"):
-            _check_record(document, facts, entry)
-    with _At("4 (checkpoint)"):
+    step = "1 (form)"
+    try:
+        parts = _parsed(data)
+        signed, proof = jws.parse(parts.signed), _proof(parts.proof)
+        step = "2 (statement)"
+        facts = _facts(signed, parts)
+        entry = bytes.fromhex(facts.entry)
+        step = "3 (record)"
+        if parts.event is not None:
+            _check_record(parts.event, parts.opening, facts, entry)
+        step = "4 (checkpoint)"
         checkpoint, signers, witnessed = _checkpoint(proof, trust, verifies)
         _expect(checkpoint.origin == facts.log, "a checkpoint of the log that the statement names")
-    with _At("5 (place)"):
+        step = "5 (place)"
         _expect(proof.index + 1 == facts.position, "a proof for the position of the entry")
         check_inclusion(leaf_hash(entry), proof.index, proof.path, checkpoint.head)
-    with _At("6 (signature)"):
+        step = "6 (signature)"
         key = None if trust is None else _signer(signed, signers, verifies)
+    except WithholdError as error:
+        raise VerificationError(f"receipt, step {step}: {error}") from error
     return Verified(facts, checkpoint, key, signed.key_id, witnessed)
 
 
@@ -236,63 +229,65 @@ def read(document: Document) -> Verified:
     return verify(encoded(document), None, lambda _key, _message, _signature: False)
 
 
-def _parsed(data: bytes) -> tuple[Form, Document]:
+def _parsed(data: bytes) -> _Parts:
+    """Take a file apart: its members stand in one order, and no text of it has their names in quotes.
+
+    (A quotation mark inside a text has a backslash before it, so that what is looked for here cannot be
+    inside one.)
+    """
     if len(data) > MAX_BYTES:
         raise VerificationError(f"expected at most {MAX_BYTES} bytes, got {len(data)}")
-    document = _object(data.removesuffix(b"\n"), "the file", _flat)
-    form = FORMATS.get(str(document.get("format")))
-    if form is None:
-        expected = " or ".join(FORMATS)
-        raise VerificationError(f"expected a receipt of the format {expected}")
-    if document.keys() != (_OPENED if form is Form.FULL else _CLOSED):
-        raise VerificationError("expected exactly the members of a receipt of its format")
-    return form, document
-
-
-def _object(data: bytes, what: str, encode: Callable[[Document], bytes] = canonical) -> Document:
-    """Return the object that canonical JSON is."""
-    try:
-        found = json.loads(data.decode())
-        is_canonical = isinstance(found, dict) and encode(found) == data
-    except (ValueError, RecursionError):  # not UTF-8, not JSON, half of a character
-        is_canonical = False
-    if not is_canonical:
+    before, _, rest = data.partition(b',"jws":"')
+    signed, _, rest = rest.partition(b'"')
+    more, _, rest = rest.partition(b'"position":')
+    position, _, proof = rest.partition(b',"proof":')
+    opening, end = _OPENING.fullmatch(more), -1 if proof.endswith(b"}") else -2
+    is_redacted = before == _REDACTED_BEGINS and more == b","
+    is_full = opening and before.startswith(_FULL_BEGINS) and before.endswith(_FULL_ENDS)
+    is_whole = proof[end:] in {b"}", b"}\n"} and _POSITION.fullmatch(position) and signed.isascii()
+    if not is_whole or not (is_redacted or is_full):
         raise VerificationError(
-            f"expected {what} to be canonical JSON, byte for byte as it was given; "
-            "white space or another order of its members is refused"
+            "expected a receipt in its one form: canonical JSON with exactly the members of its format, "
+            "byte for byte as it was given"
         )
-    return dict(found)
+    parts = signed.decode("ascii"), int(position), _lines(proof[:end])
+    if opening is None:
+        return _Parts(Form.REDACTED, None, None, *parts)
+    r = None if opening[1] is None else bytes.fromhex(opening[1].decode())
+    return _Parts(Form.FULL, _unquoted(before[len(_FULL_BEGINS) : -len(_FULL_ENDS)]), r, *parts)
 
 
-def _flat(document: Document) -> bytes:
-    """Return the canonical JSON of texts, numbers and nulls by name; of anything else, other bytes."""
-    members = [f"{encode_basestring(name)}:{_scalar(document[name])}" for name in sorted(document)]
-    return f"{{{','.join(members)}}}".encode()
+def _lines(data: bytes) -> str:
+    """Return what `_unquoted` does, of a text in which as a rule nothing but line ends is escaped."""
+    inner = data[1:-1]
+    is_plain = len(inner.translate(None, _BARE)) == len(inner)
+    if is_plain and data == b'"%b"' % inner and inner.count(b"\\") == inner.count(b"\\n"):
+        return inner.replace(b"\\n", b"\n").decode(errors="replace")
+    return _unquoted(data)
 
 
-def _scalar(value: Json) -> str:
-    if isinstance(value, str):
-        return encode_basestring(value)
-    return str(value) if type(value) is int else "null"
+def _unquoted(data: bytes) -> str:
+    """Return the text that a JSON string stands for; only one string stands for it."""
+    try:
+        value = json.loads(data.decode())
+        is_one_form = isinstance(value, str) and encode_basestring(value).encode() == data
+    except (ValueError, RecursionError):  # not UTF-8, not JSON, half of a character
+        is_one_form = False
+    _expect(is_one_form, "a receipt in its one form: texts as canonical JSON writes them")
+    return str(value)
 
 
-def _text(document: Document, name: str) -> str:
-    value = document.get(name)
-    if not isinstance(value, str):
-        raise VerificationError(f"expected a text in {name!r}")
-    return value
-
-
-def _proof(document: Document) -> LogProof:
-    proof = parse_proof(_text(document, "proof").encode())
+def _proof(text: str) -> LogProof:
+    proof = parse_proof(text.encode())
     _expect(proof.extra is None, "a proof without anything that nobody vouches for")
     return proof
 
 
-def _facts(signed: jws.Jws, form: Form) -> Facts:
-    _expect(signed.type == TYPES[form], "a statement for a receipt of this format")
+def _facts(signed: jws.Jws, parts: _Parts) -> Facts:
+    _expect(signed.type == TYPES[parts.form], "a statement for a receipt of this format")
     facts = facts_in(signed.payload)
-    _expect(facts.form == form, "facts for a receipt of this format")
+    _expect(facts.form == parts.form, "facts for a receipt of this format")
+    _expect(facts.position == parts.position, "the position that the file names")
     entry = bytes.fromhex(_hexadecimal(facts.entry))
     is_formed = len(entry) == ENTRY_BYTES and entry[-33] in {SEALED, PUBLIC}
     is_here = is_formed and entry == entry_bytes(facts.position, entry[-33], entry[-32:])
@@ -309,17 +304,28 @@ def _hexadecimal(text: str) -> str:
     return text
 
 
-def _check_record(document: Document, facts: Facts, entry: bytes) -> None:
-    event = _text(document, "event").encode()
-    position = facts.position
-    if document["opening"] is None:
-        expected = entry_bytes(position, PUBLIC, public_commitment(event))
+def _check_record(event: str, opening: bytes | None, facts: Facts, entry: bytes) -> None:
+    committed = event.encode()
+    if opening is None:
+        expected = entry_bytes(facts.position, PUBLIC, public_commitment(committed))
     else:
-        r = bytes.fromhex(_hexadecimal(_text(document, "opening")))
-        _expect(len(r) == OPENING_BYTES, f"an opening of {OPENING_BYTES} bytes")
-        expected = entry_bytes(position, SEALED, sealed_commitment(r, event))
+        expected = entry_bytes(facts.position, SEALED, sealed_commitment(opening, committed))
     _expect(hmac.compare_digest(entry, expected), "an event and an opening that give the entry")
-    _expect(says(facts, _object(event, "the event")), "a statement that says what the event says")
+    try:
+        said = json.loads(event, object_pairs_hook=_unique)
+        is_event = isinstance(said, dict)
+    except (ValueError, RecursionError):
+        is_event = False
+    _expect(is_event, "an event that is a JSON object and says nothing twice")
+    _expect(says(facts, said), "a statement that says what the event says")
+
+
+def _unique(members: list[tuple[str, Json]]) -> Document:
+    """Return an object; two readers could understand different things by one that says things twice."""
+    found = dict(members)
+    if len(found) != len(members):
+        raise ValueError("a member stands twice")
+    return found
 
 
 def _checkpoint(

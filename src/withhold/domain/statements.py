@@ -21,10 +21,13 @@ Not here: signing and checking (`receipts`), the entry's bytes (`ledger`).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from json.encoder import encode_basestring
+from operator import attrgetter
 from typing import NamedTuple, get_args, get_type_hints
 
 from withhold.domain.ledger import EventKind, Json, canonical
@@ -35,19 +38,19 @@ from withhold.errors import VerificationError
 MAX_TIME = 253_402_300_800_000  # the year 10000, in milliseconds: where calendars of programs end
 
 FACTS = "withhold:facts"
-_CONTEXT = canonical(
-    {
-        "ai": "https://w3id.org/dpv/ai#",
-        "dct": "http://purl.org/dc/terms/",
-        "dpv": "https://w3id.org/dpv#",
-        "dpv-27560": "https://w3id.org/dpv/schema/dpv-27560#",
-        "eu-gdpr": "https://w3id.org/dpv/legal/eu/gdpr#",
-        "withhold": "urn:withhold:terms:",
-        FACTS: {"@type": "@json"},
-        "xsd": "http://www.w3.org/2001/XMLSchema#",
-    }
-).decode()
+_EPOCH = date(1970, 1, 1).toordinal()
+_CONTEXT: Json = {
+    "ai": "https://w3id.org/dpv/ai#",
+    "dct": "http://purl.org/dc/terms/",
+    "dpv": "https://w3id.org/dpv#",
+    "dpv-27560": "https://w3id.org/dpv/schema/dpv-27560#",
+    "eu-gdpr": "https://w3id.org/dpv/legal/eu/gdpr#",
+    "withhold": "urn:withhold:terms:",
+    FACTS: {"@type": "@json"},
+    "xsd": "http://www.w3.org/2001/XMLSchema#",
+}
 _quoted = encode_basestring
+_PLACE = re.compile(r'"(%\(\w+\)s)"')
 _CHOICES = {EventKind.OPTED_OUT.value: "dpv:OptingOutFromProcess"} | {
     EventKind.OPTED_IN.value: "dpv:OptingInToProcess"
 }
@@ -115,11 +118,28 @@ class Facts(NamedTuple):
         )
 
 
-_NAMES = frozenset(Facts._fields)
 _TYPES = tuple(  # exactly these, so that no boolean passes for a number
     tuple(int if each is Position else each for each in (get_args(hint) or (hint,)))
     for hint in get_type_hints(Facts).values()
 )
+
+
+_TOLD = (  # by the event itself
+    "holder",
+    "kind",
+    "notice",
+    "product",
+    "recorded_at",
+    "requested_at",
+    "subject",
+    "surface",
+)
+_told = attrgetter(*_TOLD)
+
+
+@lru_cache(maxsize=256)  # few combinations ever come
+def _are_right(types: tuple[type, ...]) -> bool:
+    return all(each in allowed for each, allowed in zip(types, _TYPES, strict=True))
 
 
 def facts_of(
@@ -141,49 +161,35 @@ def facts_of(
     basis = label = purpose = None
     if kind in _CHOICES:
         basis, label = policy.basis.value, str(event.get("product"))
-        for (
-            product
-        ) in policy.products:  # an off is taken also while its product is out of the policy
+        for product in policy.products:  # it may have left: an off is taken then too
             if product.id == event.get("product"):
                 label, purpose = product.label, product.purpose.value
-    own = _own(event, basis)
-    return parse_facts(
-        {
-            **own,
-            "basis": basis,
-            "entry": entry.hex(),
-            "form": Form.FULL.value,
-            "label": label,
-            "log": log,
-            "policy": policy.digest,
-            "position": position,
-            "purpose": purpose,
-        }
-    )
+    found: dict[str, Json] = {
+        **dict(zip(_TOLD, map(event.get, _TOLD), strict=True)),
+        "basis": basis,
+        "entry": entry.hex(),
+        "form": Form.FULL.value,
+        "label": label,
+        "log": log,
+        "policy": policy.digest,
+        "position": position,
+        "purpose": purpose,
+        "status": _status(kind, event.get("before"), basis),
+    }
+    return parse_facts({name: found[name] for name in Facts._fields})
 
 
 def says(facts: Facts, event: Mapping[str, Json]) -> bool:
     """Return whether full facts are those of an event, as far as an event tells."""
-    return all(getattr(facts, name) == value for name, value in _own(event, facts.basis).items())
+    return _told(facts) == tuple(map(event.get, _TOLD)) and facts.status == _status(
+        facts.kind, event.get("before"), facts.basis
+    )
 
 
-def _own(event: Mapping[str, Json], basis: str | None) -> dict[str, Json]:
-    """Return what an event itself tells of the facts."""
-    kind = event.get("kind")
-    return {
-        "holder": event.get("holder"),
-        "kind": kind,
-        "notice": event.get("notice"),
-        "product": event.get("product"),
-        "recorded_at": event.get("recorded_at"),
-        "requested_at": event.get("requested_at"),
-        "status": _status(kind, event.get("before"), basis) if kind in _CHOICES else None,
-        "subject": event.get("subject"),
-        "surface": event.get("surface"),
-    }
-
-
-def _status(kind: Json, before: Json, basis: Json) -> str:
+def _status(kind: Json, before: Json, basis: Json) -> str | None:
+    """Return the term for an entry; None for what is no choice."""
+    if kind not in _CHOICES:
+        return None
     is_out = kind == EventKind.OPTED_OUT.value
     if basis == LegalBasis.LEGITIMATE_INTEREST.value:
         return "LegitimateInterestObjected" if is_out else "LegitimateInterestNotObjected"
@@ -198,10 +204,10 @@ def parse_facts(said: Json) -> Facts:
     Raises:
         VerificationError: one is missing, unknown, or of another type.
     """
-    if not isinstance(said, dict) or said.keys() != _NAMES:
-        raise VerificationError("expected exactly the facts of a receipt")
-    facts = Facts(**said)  # type: ignore[arg-type]
-    if not all(type(value) in types for value, types in zip(facts, _TYPES, strict=True)):
+    if not isinstance(said, dict) or tuple(said) != Facts._fields:
+        raise VerificationError("expected exactly the facts of a receipt, in order")
+    facts = Facts._make(said.values())
+    if not _are_right(tuple(map(type, facts))):
         raise VerificationError("expected facts of the documented types")
     if not (
         0 < facts.position < 2**63
@@ -215,86 +221,109 @@ def parse_facts(said: Json) -> Facts:
     return facts
 
 
-def _statuses(kind: Json, basis: Json) -> tuple[str | None, ...]:
+@lru_cache(maxsize=64)
+def _statuses(kind: str, basis: str | None) -> tuple[str | None, ...]:
     """Return the terms that may stand for an entry of a kind."""
-    if kind not in _CHOICES:
-        return (None,)
     return (_status(kind, "in", basis), _status(kind, None, basis))
+
+
+class _Shape(NamedTuple):
+    """What two statements have in common that differ in their texts and numbers alone."""
+
+    kind: str
+    status: str | None
+    basis: str | None
+    purpose: str | None
+    is_organization: bool
+    has_subject: bool
+    has_notice: bool
+    has_surface: bool
+    has_request: bool
 
 
 def statement(facts: Facts) -> bytes:
     """Return the statement of facts: canonical JSON, the payload that is signed.
 
-    It is put together from its parts in their order: writing it again is what checking costs most.
+    Writing it anew is much of what checking a receipt costs. So its text is put together once for each
+    shape, with places for what differs.
     """
-    identifier = _quoted(f"{facts.log}/{facts.position}")
-    kind, conforms, record = "withhold:Receipt", "", ""
-    if facts.status is not None:
-        kind, conforms = "dpv:ConsentReceipt", '"dct:conformsTo":{"@id":"dpv-27560:receipt"},'
-        record = f'"dpv:hasRecordOfActivity":{_record(facts, identifier)},'
-    return (
-        f'{{"@context":{_CONTEXT},"@id":"urn:withhold:receipt:{identifier[1:]},"@type":"{kind}",'
-        f'{conforms}"dct:identifier":{identifier},{record}"{FACTS}":{_literal(facts)}}}'
-    ).encode()
+    shape = _Shape(
+        facts.kind,
+        facts.status,
+        facts.basis,
+        facts.purpose,
+        facts.holder == "organization",
+        facts.subject is not None,
+        facts.notice is not None,
+        facts.surface is not None,
+        facts.requested_at is not None,
+    )
+    quoted = [_quoted(v) if isinstance(v, str) else "null" if v is None else v for v in facts]
+    values = dict(zip(Facts._fields, quoted, strict=True))
+    values["identifier"] = identifier = _quoted(f"{facts.log}/{facts.position}")
+    values["inner"] = identifier[1:-1]
+    values["recorded"] = f'"{utc(facts.recorded_at)}"'
+    values["requested"] = f'"{utc(facts.requested_at or 0)}"'
+    return (_template(shape) % values).encode()
 
 
-def _record(facts: Facts, identifier: str) -> str:
+@lru_cache(maxsize=1024)  # few shapes ever come
+def _template(shape: _Shape) -> str:
+    """Return the statements of a shape, as canonical JSON with a place for each text and number."""
+    found: dict[str, Json] = {
+        "@context": _CONTEXT,
+        "@id": "urn:withhold:receipt:%(inner)s",
+        "@type": "withhold:Receipt",
+        "dct:identifier": "%(identifier)s",
+        FACTS: {name: f"%({name})s" for name in Facts._fields},
+    }
+    if shape.status is not None:
+        found |= {
+            "@type": "dpv:ConsentReceipt",
+            "dct:conformsTo": {"@id": "dpv-27560:receipt"},
+            "dpv:hasRecordOfActivity": _record(shape),
+        }
+    return _PLACE.sub(r"\1", canonical(found).decode())
+
+
+def _record(shape: _Shape) -> dict[str, Json]:
     """Return the consent record of a choice."""
-    subject = notice = ""
-    if facts.subject is not None:
-        kind = "dpv:Organisation" if facts.holder == "organization" else "dpv:DataSubject"
-        subject = f'"dpv:hasDataSubject":{_named(kind, facts.subject)},'
-    if facts.notice is not None:
-        notice = f'"dpv:hasNotice":{_named("dpv:PrivacyNotice", facts.notice)},'
-    return (
-        '{"@type":"dpv:ConsentRecord","dct:conformsTo":{"@id":"dpv-27560:record"},'
-        f'"dct:created":{_time(facts.recorded_at)},"dct:identifier":{identifier},'
-        f'"dpv:hasConsentStatus":{_indicated(facts)},'
-        f'"dpv:hasDataController":{_named("dpv:DataController", facts.log)},'
-        f'{subject}{notice}"dpv:hasProcess":{_process(facts)}}}'
-    )
+    status: dict[str, Json] = {"@type": f"dpv:{shape.status}"}
+    if shape.has_surface:
+        status["dpv:hasIndicationMethod"] = "%(surface)s"
+    if shape.has_request:
+        status["dpv:isIndicatedAtTime"] = {"@type": "xsd:dateTime", "@value": "%(requested)s"}
+    found: dict[str, Json] = {
+        "@type": "dpv:ConsentRecord",
+        "dct:conformsTo": {"@id": "dpv-27560:record"},
+        "dct:created": {"@type": "xsd:dateTime", "@value": "%(recorded)s"},
+        "dct:identifier": "%(identifier)s",
+        "dpv:hasConsentStatus": status,
+        "dpv:hasDataController": {"@type": "dpv:DataController", "dct:identifier": "%(log)s"},
+        "dpv:hasProcess": _process(shape),
+    }
+    if shape.has_subject:
+        kind = "dpv:Organisation" if shape.is_organization else "dpv:DataSubject"
+        found["dpv:hasDataSubject"] = {"@type": kind, "dct:identifier": "%(subject)s"}
+    if shape.has_notice:
+        found["dpv:hasNotice"] = {"@type": "dpv:PrivacyNotice", "dct:identifier": "%(notice)s"}
+    return found
 
 
-def _indicated(facts: Facts) -> str:
-    """Return the status: what was said, how and when."""
-    method = time = ""
-    if facts.surface is not None:
-        method = f',"dpv:hasIndicationMethod":{_quoted(facts.surface)}'
-    if facts.requested_at is not None:
-        time = f',"dpv:isIndicatedAtTime":{_time(facts.requested_at)}'
-    return f'{{"@type":"dpv:{facts.status}"{method}{time}}}'
-
-
-def _process(facts: Facts) -> str:
+def _process(shape: _Shape) -> dict[str, Json]:
     """Return the use of the data that the choice is about."""
-    purpose = right = ""
-    if facts.purpose is not None:
-        purpose = f',"dpv:hasPurpose":{{"@id":"{_PURPOSES.get(facts.purpose, "dpv:Purpose")}"}}'
-    if facts.status == "LegitimateInterestObjected":
-        right = ',"dpv:hasRight":{"@id":"eu-gdpr:A21"}'
-    return (
-        f'{{"@type":"dpv:Process","dct:identifier":{_quoted(facts.product or "")},'
-        f'"dct:title":{_quoted(facts.label or "")},'
-        f'"dpv:hasEntityInvolvement":{{"@id":"{_CHOICES[facts.kind]}"}},'
-        f'"dpv:hasLegalBasis":{{"@id":"{_BASES.get(facts.basis or "", "dpv:LegalBasis")}"}}'
-        f"{purpose}{right}}}"
-    )
-
-
-def _named(kind: str, identifier: str) -> str:
-    return f'{{"@type":"{kind}","dct:identifier":{_quoted(identifier)}}}'
-
-
-def _time(milliseconds: int) -> str:
-    return f'{{"@type":"xsd:dateTime","@value":"{utc(milliseconds)}"}}'
-
-
-def _literal(facts: Facts) -> str:
-    members = [
-        f'"{name}":{_quoted(value) if isinstance(value, str) else "null" if value is None else value}'
-        for name, value in zip(Facts._fields, facts, strict=True)
-    ]
-    return f"{{{','.join(members)}}}"
+    found: dict[str, Json] = {
+        "@type": "dpv:Process",
+        "dct:identifier": "%(product)s",
+        "dct:title": "%(label)s",
+        "dpv:hasEntityInvolvement": {"@id": _CHOICES[shape.kind]},
+        "dpv:hasLegalBasis": {"@id": _BASES.get(shape.basis or "", "dpv:LegalBasis")},
+    }
+    if shape.purpose is not None:
+        found["dpv:hasPurpose"] = {"@id": _PURPOSES.get(shape.purpose, "dpv:Purpose")}
+    if shape.status == "LegitimateInterestObjected":
+        found["dpv:hasRight"] = {"@id": "eu-gdpr:A21"}
+    return found
 
 
 def facts_in(payload: bytes) -> Facts:
@@ -319,5 +348,12 @@ def facts_in(payload: bytes) -> Facts:
 
 def utc(milliseconds: int) -> str:
     """Return UTC milliseconds since 1970 as ISO 8601."""
-    seconds, rest = divmod(milliseconds, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest:03d}Z"
+    day, rest = divmod(milliseconds, 86_400_000)
+    minutes, rest = divmod(rest, 60_000)
+    seconds, rest = divmod(rest, 1_000)
+    return f"{_date(day)}T{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}.{rest:03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _date(day: int) -> str:
+    return date.fromordinal(_EPOCH + day).isoformat()

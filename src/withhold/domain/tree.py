@@ -218,11 +218,11 @@ def check_inclusion(leaf: bytes, index: int, proof: Proof, head: TreeHead) -> No
         if sn == 0:  # 4a. the root was reached before the proof ended
             raise _too_long(number, proof)
         if fn & 1 or fn == sn:  # 4b. a right child, or the last of its level: p is to the left
-            r = node_hash(p, r)
+            r = sha256(_NODE + p + r).digest()
             while not fn & 1 and fn:  # levels at which the last node has no neighbour
                 fn, sn = fn >> 1, sn >> 1
         else:
-            r = node_hash(r, p)
+            r = sha256(_NODE + r + p).digest()
         fn, sn = fn >> 1, sn >> 1  # 4c. one level up
     # 5. the root was reached, and is the one of the head
     _expect(sn == 0, f"an inclusion proof of more than {len(proof)} hashes", len(proof))

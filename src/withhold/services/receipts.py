@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 
 from withhold.domain import receipts
 from withhold.domain.checkpoints import Trust, parse_checkpoint
@@ -94,7 +93,7 @@ def verify_receipt(
     data = document if isinstance(document, bytes) else receipts.encoded(dict(document))
     trust = Trust(ports.log.origin, ports.log.keys())
     found = receipts.verify(data, trust, verifies)
-    return replace(found, ledger=_check_ledger(ports, found))
+    return found._replace(ledger=_check_ledger(ports, found))
 
 
 def _own(
