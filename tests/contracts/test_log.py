@@ -13,14 +13,16 @@ import pytest
 
 from tests.fakes.ledger import POLICY, MemoryLedger, ports_over
 from tests.fakes.log import MemoryLog
-from withhold.adapters.signing import verifies
+from withhold.adapters.signing import SeedSigner, verifies
 from withhold.adapters.store.sqlite.control import Control
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.adapters.store.sqlite.ledger import SqliteLedger
 from withhold.adapters.store.sqlite.log import FAR, SqliteLog
 from withhold.adapters.store.sqlite.log_keys import LogKeys
 from withhold.domain.checkpoints import OpenedCheckpoint, Trust, opened
+from withhold.domain.jws import unsigned
 from withhold.domain.names import AccountId, Position
+from withhold.domain.notes import SignatureType
 from withhold.domain.proofs import check_proof, parse_proof
 from withhold.domain.tiles import ENTRIES, WIDTH, RightEdge, TileId
 from withhold.domain.tree import HASH_BYTES, TreeHead, check_consistency, leaf_hash
@@ -98,6 +100,20 @@ def test_every_entry_is_proven_to_whoever_has_the_public_key(ports: Ports) -> No
     for position in (0, 71):
         with pytest.raises(InputError):
             ports.log.proof(Position(position))
+
+
+def test_a_statement_is_signed_by_a_key_of_the_log_and_by_no_other(ports: Ports) -> None:
+    fill(ports, 3)
+    first = ports.log.keys()[0].key
+    statement = unsigned(first, "test", b"{}")
+    assert verifies(first, statement.message, ports.log.sign(first, statement))
+    logs.replace_key(ports)
+    second = ports.log.keys()[-1].key
+    assert verifies(second, statement.message, ports.log.sign(second, statement))
+    assert not verifies(first, statement.message, ports.log.sign(second, statement))
+    stranger = SeedSigner(ports.log.origin, SignatureType.ED25519, b"s" * 32).key
+    with pytest.raises(InputError):
+        ports.log.sign(stranger, statement)
 
 
 def test_every_tree_begins_with_every_older_one(ports: Ports) -> None:
