@@ -212,23 +212,6 @@ def test_a_token_is_shown_once(shell: Shell) -> None:
     assert shell.run("token", "create", "--scope", "root").code == 2
 
 
-def test_receipts_are_verified(shell: Shell, tmp_path: Path) -> None:
-    from withhold import app  # noqa: PLC0415 (only this test looks behind the commands)
-    from withhold.services import receipts  # noqa: PLC0415
-
-    shell.ok("account", "put", "ana", "--plan", "vibe=free")
-    off = shell.json("opt-out", "ana", "--product", "vibe")
-    with app.open_ports(shell.home) as ports:
-        receipt = receipts.receipt(ports, str(off["position"]))
-    path = tmp_path / "receipt.json"
-    path.write_text(json.dumps(receipt))
-    assert shell.json("verify", str(path))["position"] == off["position"]
-    path.write_text(json.dumps({**receipt, "position": off["position"] - 1}))
-    assert shell.run("verify", str(path)).code == 2
-    path.write_text("not a receipt")
-    assert "expected a receipt" in shell.run("verify", str(path)).err
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [

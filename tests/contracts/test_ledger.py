@@ -228,6 +228,44 @@ def test_a_consent_record_is_told_newest_first(ledger: Ledger) -> None:
     assert list(ledger.records_of(SubjectNo(77))) == []
 
 
+def test_who_else_an_event_names_is_kept_beside_it_and_only_committed_to(ledger: Ledger) -> None:
+    adopt(ledger)
+
+    def change(transaction: Transaction) -> Position:
+        ana = open_account(transaction, "ana")
+        off = turned_off(ana, VIBE, At(transaction.next, 6))
+        assert off is not None
+        others = {"actor": "eve", "group": ["ana", "eve"]}
+        record = off.record
+        event = Event(EventKind.OPTED_OUT, ana.no, {"product": VIBE}, 6, off.effects, record)
+        return transaction.add(event._replace(hidden=others))
+
+    record = ledger.record(ledger.append(change))
+    assert record is not None
+    assert record.hidden == {"actor": "eve", "group": ["ana", "eve"]}
+    assert b"eve" not in record.event
+    said = json.loads(record.event)
+    for name in ("actor", "group"):
+        assert list(said[name]) == ["hidden"]
+        assert len(said[name]["hidden"]) == 64
+    assert ledger.verify() == record.position
+
+
+def test_the_policy_at_a_position_is_the_one_adopted_last_until_then(ledger: Ledger) -> None:
+    with pytest.raises(InputError, match="no policy"):
+        ledger.policy_at(Position(1))
+    first = adopt(ledger)
+    ledger.append(lambda t: open_account(t, "ana"))
+
+    def change(transaction: Transaction) -> None:
+        transaction.add(Event(EventKind.POLICY_ADOPTED, None, {}, 1))
+        transaction.adopted(POLICY.replace('version = "2026-11-23"', 'version = "b"'))
+
+    ledger.append(change)
+    versions = [ledger.policy_at(Position(p)).version for p in (first, 2, 3, 99)]
+    assert versions == ["2026-11-23", "2026-11-23", "b", "b"]
+
+
 def test_deleted_rows_are_part_of_the_entry(ledger: Ledger) -> None:
     adopt(ledger)
     deleted = (DeletedRow(VIBE, Ordinal(7)),)

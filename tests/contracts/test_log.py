@@ -26,6 +26,7 @@ from withhold.domain.checkpoints import (
     parse_checkpoint,
     signature,
 )
+from withhold.domain.jws import unsigned
 from withhold.domain.names import AccountId, Position
 from withhold.domain.notes import SignatureType, parse_note
 from withhold.domain.proofs import check_proof, parse_proof
@@ -106,6 +107,20 @@ def test_every_entry_is_proven_to_whoever_has_the_public_key(ports: Ports) -> No
     for position in (0, 71):
         with pytest.raises(InputError):
             ports.log.proof(Position(position))
+
+
+def test_a_statement_is_signed_by_a_key_of_the_log_and_by_no_other(ports: Ports) -> None:
+    fill(ports, 3)
+    first = ports.log.keys()[0].key
+    statement = unsigned(first, "test", b"{}")
+    assert verifies(first, statement.message, ports.log.sign(first, statement))
+    logs.replace_key(ports)
+    second = ports.log.keys()[-1].key
+    assert verifies(second, statement.message, ports.log.sign(second, statement))
+    assert not verifies(first, statement.message, ports.log.sign(second, statement))
+    stranger = SeedSigner(ports.log.origin, SignatureType.ED25519, b"s" * 32).key
+    with pytest.raises(InputError):
+        ports.log.sign(stranger, statement)
 
 
 def test_every_tree_begins_with_every_older_one(ports: Ports) -> None:

@@ -26,7 +26,7 @@ from withhold.errors import (
     UnknownProduct,
 )
 from withhold.ports import Ports
-from withhold.services import directory, policies, preferences, receipts
+from withhold.services import directory, policies, preferences
 from withhold.services.directory import AccountRequest, OrganizationRequest
 from withhold.services.preferences import PreferenceRequest, PreferenceStatus
 
@@ -258,49 +258,3 @@ def test_a_failed_save_is_never_answered_and_can_be_asked_again(
     assert seen(ports, "ana").allowed is not is_out
     answer = turn(ports, "ana", False, idempotency_key="k")
     assert (answer.allowed, answer.position, ports.ledger.head()) == (False, 3, 3)
-
-
-def test_a_receipt_verifies_and_an_altered_one_does_not(ports: Ports) -> None:
-    sign_up(ports, "ana")
-    off = turn(ports, "ana", False, surface="console", notice="n1")
-    document = receipts.receipt(ports, off.receipt)
-    assert receipts.verify_receipt(ports, document) == off.position
-    event = document["event"]
-    assert isinstance(event, dict)
-    assert (event["surface"], event["notice"], event["product"]) == ("console", "n1", "vibe")
-    assert receipts.verify_receipt(ports, receipts.receipt(ports, "1")) == 1
-    altered: list[dict[str, object]] = [
-        {"event": {**event, "product": "studio"}},
-        {"event_bytes": str(document["event_bytes"]).replace("vibe", "vibf")},
-        {"event_bytes": "{"},
-        {"opening": "00" * 32},
-        {"opening": "not hexadecimal"},
-        {"entry": str(document["entry"])[:-2] + "00"},
-        {"chain": "00" * 32},
-        {"previous_chain": "00" * 32},
-        {"position": 2},
-        {"position": True},
-        {"position": 2**70},
-        {"receipt": "v0"},
-    ]
-    for change in altered:
-        with pytest.raises(receipts.VerificationError):
-            receipts.verify_receipt(ports, {**document, **change})  # type: ignore[dict-item]
-
-
-def test_a_receipt_of_another_ledger_is_refused(ports: Ports) -> None:
-    sign_up(ports, "ana")
-    document = receipts.receipt(ports, "2")
-    other = ports_over(MemoryLedger())
-    policies.adopt(other, POLICY)
-    with pytest.raises(receipts.VerificationError, match="another entry, or none"):
-        receipts.verify_receipt(other, document)
-    sign_up(other, "bo")
-    with pytest.raises(receipts.VerificationError, match="another entry, or none"):
-        receipts.verify_receipt(other, document)
-
-
-@pytest.mark.parametrize("receipt_id", ["", "0", "99", "x", "-1", "9" * 40, "²"])
-def test_an_unknown_receipt_is_refused(ports: Ports, receipt_id: str) -> None:
-    with pytest.raises(receipts.UnknownReceipt):
-        receipts.receipt(ports, receipt_id)

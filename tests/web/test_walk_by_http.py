@@ -57,7 +57,7 @@ def test_the_answer_about_a_preference_has_every_field_of_the_contract(api: Api)
     assert answered["confirmed_at"].endswith("Z")
     receipt = api.send("GET", answered["receipt_url"]).json()
     assert receipt["position"] == answered["position"]
-    assert receipt["event"]["kind"] == "opted_out"
+    assert json.loads(receipt["event"])["kind"] == "opted_out"
 
 
 def test_no_change_answers_the_standing_entry(api: Api) -> None:

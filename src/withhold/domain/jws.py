@@ -89,9 +89,9 @@ def parse(text: str) -> Jws:
     Raises:
         VerificationError: it is not of the one form.
     """
-    signed, _, last = text.rpartition(".")
-    first, _, middle = signed.partition(".")
-    if text.count(".") != 2:
+    first, _, rest = text.partition(".")
+    middle, dot, last = rest.partition(".")
+    if not dot or "." in last:
         raise VerificationError("expected three parts with dots between them")
     if len(first) > MAX_HEADER:
         raise VerificationError(f"expected a header of at most {MAX_HEADER} characters")
@@ -99,7 +99,7 @@ def parse(text: str) -> Jws:
     payload, signature = _decoded(middle), _decoded(last)
     if len(signature) != SIGNATURE_BYTES:
         raise VerificationError(f"expected a signature of {SIGNATURE_BYTES} bytes")
-    return Jws(kid, kind, payload, signed.encode("ascii"), signature)
+    return Jws(kid, kind, payload, text[: -len(last) - 1].encode("ascii"), signature)
 
 
 @lru_cache(maxsize=64)  # a key signs many

@@ -1,0 +1,234 @@
+"""The page that checks receipts, in Chromium with WebCrypto: served, and opened from a disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.accessibility import violations
+from tests.browser.chromium import EVERY_LOOK, NARROW, WIDE, Look
+from tests.browser.site import Site
+from withhold.domain import receipts as files
+from withhold.domain.ledger import canonical
+from withhold.domain.names import Position
+from withhold.domain.receipts import Document
+from withhold.services import log, receipts
+from withhold.web import receipt_page, verify_page
+
+Contexts = Callable[..., BrowserContext]
+
+
+class Checker:
+    """Somebody in front of the page."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.result = page.locator("#result")
+
+    def open(self, address: str, key: str | None = None) -> Checker:
+        self.page.goto(address)
+        expect(self.page.locator("html[data-ready]")).to_be_attached()
+        if key is not None:
+            self.page.get_by_label("Key, one a line").fill(key)
+        return self
+
+    def choose(self, document: Document | bytes, name: str = "receipt.json") -> str:
+        """Choose a file and return the verdict."""
+        data = document if isinstance(document, bytes) else files.encoded(document)
+        self.page.evaluate("document.getElementById('result').dataset.verdict = ''")
+        self.page.get_by_label("Choose the file").set_input_files(
+            {"name": name, "mimeType": "application/json", "buffer": data}
+        )
+        return self.verdict()
+
+    def verdict(self) -> str:
+        shown = self.page.locator("#result:is([data-verdict=holds],[data-verdict=fails],"
+                                  "[data-verdict=unsigned])")  # fmt: skip
+        expect(shown).to_be_attached()
+        return str(shown.get_attribute("data-verdict"))
+
+
+@pytest.fixture
+def issued(shared: Site) -> tuple[str, Document, Document]:
+    """Give a person, the receipt of their opt-out, and the form to show."""
+    ana = shared.account("ana")
+    off = shared.turn(ana, allowed=False, surface="console", notice="2026-11-23")
+    return (
+        ana,
+        receipts.receipt(shared.ports, off.receipt),
+        receipts.redacted(shared.ports, off.receipt),
+    )
+
+
+@pytest.fixture
+def key(shared: Site) -> str:
+    return "\n".join(receipts.keys(shared.ports))
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> str:
+    """Give the address of the page as a file on a disk."""
+    file = tmp_path / "verify.html"
+    file.write_text(verify_page.alone(), encoding="utf-8")
+    return file.as_uri()
+
+
+def test_the_served_page_checks_a_receipt_and_says_what_the_command_says(
+    shared: Site, contexts: Contexts, issued: tuple[str, Document, Document]
+) -> None:
+    ana, full, shown = issued
+    checker = Checker(contexts().new_page()).open(f"{shared.address}/verify")
+    assert checker.choose(full) == "holds"
+    text = checker.result.inner_text()
+    for words in ("The receipt holds", f"account {ana}", "turned off: Vibe", "console"):
+        assert words in text
+    assert f"{full['position']:,}" in text
+    assert checker.choose(shown) == "holds"
+    assert ana not in checker.result.inner_text()
+
+
+def test_from_a_disk_without_a_network_it_checks_with_a_key_that_is_entered(
+    contexts: Contexts, issued: tuple[str, Document, Document], key: str, alone: str
+) -> None:
+    ana, full, _ = issued
+    context = contexts()
+    context.set_offline(True)
+    checker = Checker(context.new_page()).open(alone)
+    assert checker.choose(full) == "unsigned"
+    assert "would prove" in checker.result.inner_text()
+    checker.page.get_by_label("Key, one a line").fill(key)
+    expect(checker.result).to_contain_text("The receipt holds")
+    expect(checker.result).to_contain_text(f"account {ana}")
+
+
+def test_every_step_fails_by_its_name(
+    shared: Site, contexts: Contexts, issued: tuple[str, Document, Document], key: str, alone: str
+) -> None:
+    _, full, shown = issued
+    bo = shared.account("bo")
+    other = receipts.receipt(shared.ports, shared.turn(bo, allowed=False).receipt)
+    proof, text = str(full["proof"]), str(full["jws"])
+    cut, signature = text.rsplit(".", 1)
+    swapped = ("B" if signature[0] == "A" else "A") + signature[1:]
+    checker = Checker(contexts().new_page()).open(alone, key)
+    for change, told in (
+        (b"{", "Step 1"),
+        (b"[" * 100_000, "Step 1"),
+        (json.dumps(full).encode(), "Step 1"),
+        ({**full, "format": "withhold/receipt/v1"}, "Step 1"),
+        ({**full, "position": 1}, "Step 2"),
+        ({**full, "jws": shown["jws"]}, "Step 1"),
+        ({**full, "event": str(full["event"]).replace("opted_out", "opted_in")}, "Step 3"),
+        ({**full, "opening": other["opening"]}, "Step 3"),
+        ({**full, "event": other["event"], "opening": other["opening"]}, "Step 3"),
+        ({**full, "proof": proof[:-6] + ("AAAA" if proof[-6:-2] != "AAAA" else "BBBB") + "\n"},
+         "Step"),
+        ({**full, "proof": other["proof"]}, "Step 5"),
+        ({**full, "jws": f"{cut}.{swapped}"}, "Step 6"),
+    ):  # fmt: skip
+        data = change if isinstance(change, bytes) else canonical(change)
+        assert checker.choose(data) == "fails", told
+        assert told in checker.result.inner_text()
+    assert checker.choose(full) == "holds"
+
+
+def test_no_byte_that_was_changed_holds(
+    contexts: Contexts, issued: tuple[str, Document, Document], key: str, alone: str
+) -> None:
+    _, full, _ = issued
+    checker = Checker(contexts().new_page()).open(alone, key)
+    data = files.encoded(full)
+    for place in range(0, len(data), 97):
+        altered = bytearray(data)
+        altered[place] ^= 0x01
+        assert checker.choose(bytes(altered)) == "fails", place
+
+
+def test_entries_of_every_kind_and_after_a_rotation_verify(
+    shared: Site, contexts: Contexts, alone: str
+) -> None:
+    log.replace_key(shared.ports)
+    shared.account("after-the-rotation")
+    keys = "\n".join(receipts.keys(shared.ports))
+    checker = Checker(contexts().new_page()).open(alone, keys)
+    head = shared.ports.ledger.head()
+    for position in {1, 2, head - 1, head}:
+        assert checker.choose(receipts.receipt(shared.ports, str(Position(position)))) == "holds"
+    checker.page.get_by_label("Key, one a line").fill(keys.split("\n")[0])
+    expect(checker.result).to_contain_text("may have a newer key")
+
+
+def test_a_key_that_is_wrong_is_refused_and_one_that_is_kept_is_there_again(
+    shared: Site, contexts: Contexts, issued: tuple[str, Document, Document], key: str
+) -> None:
+    context = contexts()
+    checker = Checker(context.new_page()).open(f"{shared.address}/verify", "nonsense")
+    assert checker.choose(issued[1]) == "fails"
+    assert "Step 0 (key)" in checker.result.inner_text()
+    checker.page.get_by_label("Key, one a line").fill(key)
+    checker.page.get_by_label("Keep it in this browser").check()
+    again = Checker(context.new_page()).open(f"{shared.address}/verify")
+    expect(again.page.get_by_label("Keep it in this browser")).to_be_checked()
+    assert again.choose(issued[1]) == "holds"
+
+
+def test_the_page_sends_nothing_anywhere(
+    shared: Site, contexts: Contexts, issued: tuple[str, Document, Document]
+) -> None:
+    page = contexts().new_page()
+    asked: list[str] = []
+    checker = Checker(page).open(f"{shared.address}/verify")
+    page.on("request", lambda request: asked.append(request.url))
+    assert checker.choose(issued[1]) == "holds"
+    assert asked == []
+
+
+def test_the_page_is_worked_by_the_keyboard_alone(
+    shared: Site, contexts: Contexts, issued: tuple[str, Document, Document]
+) -> None:
+    page = contexts().new_page()
+    checker = Checker(page).open(f"{shared.address}/verify")
+    reached = []
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id"))
+    assert reached == ["keys", "keep", "file"]
+    assert checker.choose(issued[1]) == "holds"
+
+
+@pytest.mark.parametrize("look", EVERY_LOOK, ids=str)
+def test_the_page_has_no_barrier(shared: Site, contexts: Contexts, look: Look) -> None:
+    page = contexts(look).new_page()
+    page.goto(f"{shared.address}/verify")
+    assert page.get_by_role("heading", level=1).is_visible()
+    assert violations(page) == []
+    if not look.scripts:
+        assert "This page needs scripts" in page.inner_text("main")
+
+
+@pytest.mark.parametrize("look", [WIDE, NARROW], ids=str)
+def test_what_is_found_has_no_barrier_and_fits(
+    shared: Site, contexts: Contexts, issued: tuple[str, Document, Document], look: Look
+) -> None:
+    checker = Checker(contexts(look).new_page()).open(f"{shared.address}/verify")
+    for document in (issued[1], b"{"):
+        checker.choose(document)
+        assert violations(checker.page) == []
+        assert checker.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("look", [WIDE, NARROW, Look(scheme="dark")], ids=str)
+def test_the_printed_page_has_no_barrier(
+    contexts: Contexts, issued: tuple[str, Document, Document], key: str, look: Look, tmp_path: Path
+) -> None:
+    file = tmp_path / "receipt.html"
+    file.write_text(receipt_page.alone(issued[1], key.split("\n")), encoding="utf-8")
+    page = contexts(look).new_page()
+    page.goto(file.as_uri())
+    assert violations(page) == []
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgba(0, 0, 0, 0)"
