@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,18 @@ def api(tmp_path: Path) -> Iterator[Api]:
         yield Api(client, ports, home, create_token(ports, "all", Scope))
 
 
+@pytest.fixture(scope="session")
+def provisioned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a home with everybody in it, made once: tests open copies of it."""
+    home = tmp_path_factory.mktemp("people") / "home"
+    with surfaces_in(home):
+        pass
+    return home
+
+
 @pytest.fixture
-def surfaces(tmp_path: Path) -> Iterator[Surfaces]:
-    with surfaces_in(tmp_path / "home") as opened:
+def surfaces(tmp_path: Path, provisioned: Path) -> Iterator[Surfaces]:
+    home = tmp_path / "home"
+    shutil.copytree(provisioned, home)
+    with surfaces_in(home) as opened:
         yield opened
