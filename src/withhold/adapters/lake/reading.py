@@ -62,18 +62,19 @@ class CheckedFile:
         """Yield a row group in order, without the withheld rows."""
         first, rows = sum(self.groups[:group]), self.groups[group]
         keep = _keep(withheld, first, rows)
-        at = 0
         with reading(self._file), self._opened() as parquet:
             # One thread decodes, and the whole group at once: readers run several groups side by side.
             table = parquet.read_row_group(group, columns=list(columns), use_threads=False)
             self._check_unchanged()  # again, now that its bytes have been read
-        is_whole = bool(keep.all())
+        places = np.flatnonzero(keep).astype(np.uint32)
+        if len(places) < rows:
+            # All at once, and copied: batches share the buffers of what they are slices of, and what is
+            # withheld must not be in them.
+            table = table.filter(pa.array(keep))
+        at = 0
         for batch in table.to_batches(max_chunksize=batch_rows):
-            end = at + batch.num_rows
-            numbers = np.arange(first + at, first + end, dtype=np.uint32)
-            chunk = ArrowChunk(numbers, batch)
-            yield chunk if is_whole else _kept(chunk, keep[at:end])
-            at = end
+            yield ArrowChunk(places[at : at + batch.num_rows] + np.uint32(first), batch)
+            at += batch.num_rows
 
     def _opened(self) -> pq.ParquetFile:
         self._check_unchanged()
