@@ -37,7 +37,7 @@ from withhold.ports import LakeFile, Ports, RowBatch
 
 PRODUCT = ProductId("vibe")
 COLUMNS = ["id", "messages"]
-BATCH_ROWS, FILE_ROWS, THREADS, ROUNDS = 1024, 65_536, 2, 7
+BATCH_ROWS, FILE_ROWS, THREADS, ROUNDS = 1024, 65_536, 2, 15
 WITHHELD = 0.1
 TARGET = 1.2
 

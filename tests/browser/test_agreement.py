@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Route
+from playwright.sync_api import Route, expect
 
 from tests.browser.chromium import NARROW, WIDE
 from tests.browser.conftest import Contexts, Visit, signed_in
@@ -44,6 +44,20 @@ def test_an_opt_out_on_one_device_shows_on_every_surface_within_a_second(
     for other in elsewhere:
         other.shows(on=False, within_seconds=WITHIN_SECONDS - (time.monotonic() - since))
     assert not by_program(shared, ana)
+
+
+def test_the_list_of_settings_shows_a_change_within_a_second(
+    shared: Site, contexts: Contexts
+) -> None:
+    ana = shared.account("ana")
+    context = contexts(NARROW)
+    signed_in(shared, context, ana)
+    page = context.new_page()
+    page.goto(f"{shared.address}/m")
+    value = page.locator(".value").first
+    expect(value).to_have_text("On")
+    shared.turn(ana, allowed=False)
+    expect(value).to_have_text("Off", timeout=1_000 * WITHIN_SECONDS)
 
 
 @FACES

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import violations
-from tests.browser.chromium import NARROW
+from tests.browser.chromium import NARROW, PHONE, Look
 from tests.browser.conftest import Contexts, signed_in
 from tests.browser.faces import MOBILE, Visitor
 from tests.browser.site import Site
@@ -18,6 +18,13 @@ from tests.browser.watch import Watch
 WORKER = "navigator.serviceWorker.ready.then(found => found.active.state)"
 A_CONTEXT_IS_INCOGNITO = "in-incognito"  # the one thing in the way, and it is the test's own
 UNREACHABLE = "ERR_INTERNET_DISCONNECTED|ERR_FAILED|Failed to fetch"
+LEAST_PIXELS = 44
+TOUCHED = ["/m", "/m/data", "/m/history", "/m/offline", "/m/data-controls?turn=on", "/sign-in"]
+# What is touched, but for links within a sentence (WCAG 2.2, 2.5.8) and what shows only with the focus.
+SMALL = """(least) => [...document.querySelectorAll("a, button, [role=checkbox]")]
+  .filter((e) => !e.matches("p a:not(.button), .skip") && e.checkVisibility())
+  .filter((e) => e.getBoundingClientRect().height < least)
+  .map((e) => `${e.textContent.trim()}: ${e.getBoundingClientRect().height}`)"""
 SETTLED_MS = 300
 
 
@@ -99,3 +106,17 @@ def test_a_worker_of_an_earlier_visit_serves_no_old_state(installed: Visitor, sh
         "Off"
     )
     installed.open().shows(on=False)
+
+
+@pytest.mark.parametrize("look", [NARROW, Look(PHONE, scripts=False)], ids=str)
+def test_everything_that_is_touched_is_at_least_44_pixels_high(
+    shared: Site, contexts: Contexts, look: Look
+) -> None:
+    ana = shared.account("ana")
+    shared.turn(ana, allowed=False)
+    context = contexts(look)
+    signed_in(shared, context, ana)
+    page = context.new_page()
+    for address in TOUCHED:
+        page.goto(shared.address + address)
+        assert page.evaluate(SMALL, LEAST_PIXELS) == [], address

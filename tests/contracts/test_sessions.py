@@ -74,6 +74,13 @@ def test_the_newest_session_stays_when_all_began_at_once(sessions: Sessions) -> 
         assert sessions.find(id_hash) is not None
 
 
+def test_a_clock_that_was_set_back_ends_no_session_that_begins_now(sessions: Sessions) -> None:
+    for n in range(PER_ACCOUNT):
+        sessions.add(bytes([n]) * 32, session(1_000 + n))
+    sessions.add(b"new".ljust(32), session(0))
+    assert sessions.find(b"new".ljust(32)) is not None
+
+
 def test_sessions_are_added_and_ended_from_many_threads(sessions: Sessions) -> None:
     def work(number: int) -> None:
         for n in range(10):

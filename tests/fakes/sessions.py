@@ -17,7 +17,7 @@ class MemorySessions:
         def keep() -> None:
             self._kept[id_hash] = session
             own = [h for h, s in self._kept.items() if s.account == session.account]
-            by_age = sorted(own, key=lambda h: (self._kept[h].made_at, h == id_hash))
+            by_age = sorted(own, key=lambda h: (h == id_hash, self._kept[h].made_at))
             for oldest in by_age[:-PER_ACCOUNT]:
                 del self._kept[oldest]
 

@@ -273,7 +273,7 @@ def test_what_earlier_data_becomes_is_said_before_the_click_and_after_it(
         assert words in " ".join(before.split())
     person.press("switch", VIBE_LABEL)
     after = " ".join(person.page.by_id("effect-vibe").text.split())
-    assert "No dataset held rows of yours." in after
+    assert "No dataset holds rows of yours." in after
     assert "not untrained" in after
 
 

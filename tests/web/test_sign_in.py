@@ -175,3 +175,23 @@ def test_everybody_of_the_page_can_sign_in(surfaces: Surfaces) -> None:
     for account in PEOPLE:
         page = surfaces.person(account).page
         assert page.has("button", "Sign out")
+
+
+def test_a_page_of_any_name_is_where_one_comes_back_to(surfaces: Surfaces) -> None:
+    visitor = surfaces.visitor()
+    away = visitor.send("GET", "/console/organizations/%E6%9D%B1").headers["location"]
+    assert away == "/sign-in?next=/console/organizations/%E6%9D%B1"
+    visitor.open(away)
+    token = visitor.cookies["withhold_sign_in"]
+    form = {"csrf": token, "account": "free", "next": "/console/organizations/\u6771"}
+    answer = visitor.send("POST", "/sign-in", data=form)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/console/organizations/%E6%9D%B1"
+
+
+def test_an_origin_that_is_no_address_is_refused(surfaces: Surfaces) -> None:
+    visitor = surfaces.visitor()
+    visitor.open("/sign-in")
+    form = {"csrf": visitor.cookies["withhold_sign_in"], "account": "free"}
+    answer = visitor.send("POST", "/sign-in", data=form, headers={"Origin": "http://["})
+    assert answer.status_code == 403

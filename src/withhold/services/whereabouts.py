@@ -86,11 +86,6 @@ class Whereabouts:
         return tuple(each for each in self.datasets if each.rows)
 
     @property
-    def copies(self) -> int:
-        """How many exports hold rows of the holder."""
-        return sum(len(each.copies) for each in self.datasets)
-
-    @property
     def readers(self) -> int:
         """How many readers are open on versions that hold or held rows of the holder."""
         return sum(each.readers for each in self.datasets)

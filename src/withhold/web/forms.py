@@ -37,8 +37,15 @@ def check_origin(request: Request[Any, Any, Any]) -> None:
     if site is not None and site != "same-origin":
         raise ForeignForm("the request comes from another site; open the page itself")
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is not None and _host_of(origin) != request.headers.get("host"):
         raise ForeignForm("the request comes from another site; open the page itself")
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # not an address at all
+        return None
 
 
 async def read(request: Request[Any, Any, Any], fields: Collection[str]) -> Form:

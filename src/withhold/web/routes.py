@@ -25,6 +25,7 @@ CAPTURES = (
     2  # batches at once: one is decoded while another is flushed; more only contend for Python
 )
 DELETIONS = 2  # at once; they look through the lake
+PAGES = 8  # pages at once: what they show of datasets is looked up in every lake file
 BUILDS = 4  # builds and looks at datasets at once
 
 
@@ -81,6 +82,7 @@ class Lanes:
         self.capture = anyio.CapacityLimiter(CAPTURES)
         self.deletion = anyio.CapacityLimiter(DELETIONS)
         self.build = anyio.CapacityLimiter(BUILDS)
+        self.pages = anyio.CapacityLimiter(PAGES)
 
 
 def lanes_of(request: Request[Any, Any, Any]) -> Lanes:

@@ -73,7 +73,11 @@ async def post_sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
     """Sign somebody in as an account of the demo."""
     forms.check_origin(request)
     form = await forms.read(request, {TOKEN_FIELD, "account", "next"})
-    return await off_loop(_signed_in, request, form)
+    response = await off_loop(_signed_in, request, form)
+    before = hash_in(request)
+    if before is not None:
+        request.app.state.live.end(before)
+    return response
 
 
 @post("/sign-out", status_code=303)

@@ -4,7 +4,7 @@
     act:  origin -> form -> cookie -> session -> token in the form -> deed -> answer
 
 Without a session a page sends the browser to sign in and a form does nothing at all. A form without its
-session's token, or from another site, is refused before anything is looked up.
+session's token, or from another site, does nothing.
 
 Not here: what pages show (`console`, `mobile`), who may sign in (`sign_in`).
 """
@@ -32,7 +32,7 @@ from withhold.web import forms
 from withhold.web.auth import ports_of
 from withhold.web.forms import ForeignForm, Form
 from withhold.web.rendering import PLAIN
-from withhold.web.routes import off_loop
+from withhold.web.routes import lanes_of, off_loop
 from withhold.web.sessions import form_token, hash_in, is_token
 
 SIGN_IN = "/sign-in"
@@ -109,7 +109,7 @@ async def look(request: Request[Any, Any, Any], work: Look) -> Response[Any]:
         visit = visit_of(request)
         return work(visit) if visit is not None else to_sign_in(request)
 
-    return await off_loop(answer)
+    return await off_loop(answer, lane=lanes_of(request).pages)
 
 
 async def act(request: Request[Any, Any, Any], fields: Collection[str], work: Act) -> Response[Any]:
@@ -168,7 +168,7 @@ def to_sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
 
 def see_other(address: str) -> Response[Any]:
     """Send the browser to another page of ours, with GET."""
-    headers = {**PLAIN, "Location": address}
+    headers = {**PLAIN, "Location": quote(address, safe="/?=&%#")}
     return Response(b"", status_code=HTTPStatus.SEE_OTHER, media_type="text/html", headers=headers)
 
 

@@ -62,18 +62,18 @@ class CheckedFile:
         """Yield a row group in order, without the withheld rows."""
         first, rows = sum(self.groups[:group]), self.groups[group]
         keep = _keep(withheld, first, rows)
-        at = 0
+        numbers = np.flatnonzero(keep).astype(np.uint32) + np.uint32(first)
         with reading(self._file), self._opened() as parquet:
-            # One thread decodes, and the whole group at once: readers run several groups side by side.
-            table = parquet.read_row_group(group, columns=list(columns), use_threads=False)
+            # One thread decodes: readers run several groups side by side.
+            batches = parquet.iter_batches(
+                batch_rows, row_groups=[group], columns=list(columns), use_threads=False
+            )
+            found = list(batches if len(numbers) == rows else _filtered(batches, keep))
             self._check_unchanged()  # again, now that its bytes have been read
-        is_whole = bool(keep.all())
-        for batch in table.to_batches(max_chunksize=batch_rows):
-            end = at + batch.num_rows
-            numbers = np.arange(first + at, first + end, dtype=np.uint32)
-            chunk = ArrowChunk(numbers, batch)
-            yield chunk if is_whole else _kept(chunk, keep[at:end])
-            at = end
+        at = 0
+        for batch in found:
+            yield ArrowChunk(numbers[at : at + batch.num_rows], batch)
+            at += batch.num_rows
 
     def _opened(self) -> pq.ParquetFile:
         self._check_unchanged()
@@ -140,6 +140,21 @@ def _keep(withheld: RowSet | None, first: int, rows: int) -> NDArray[np.bool_]:
         here = numbers[(numbers >= first) & (numbers < first + rows)]
         keep[here - first] = False
     return keep
+
+
+def _filtered(
+    batches: Iterator[pa.RecordBatch], keep: NDArray[np.bool_]
+) -> Iterator[pa.RecordBatch]:
+    """Copy the rows to keep, also of a batch that keeps all of its own.
+
+    Batches may share buffers with their neighbours, and what is withheld must not be in them. Each is
+    copied while it is in the processor's cache: a row group at once took a tenth longer.
+    """
+    at = 0
+    for batch in batches:
+        end = at + batch.num_rows
+        yield batch.filter(pa.array(keep[at:end]))
+        at = end
 
 
 def _kept(chunk: ArrowChunk, keep: NDArray[np.bool_]) -> ArrowChunk:

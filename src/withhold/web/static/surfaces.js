@@ -9,7 +9,9 @@
 
   // What the server's mark says is new is asked for again; what is shown already stays as it is.
   document.addEventListener("standing", (event) => {
-    for (const part of document.querySelectorAll("[data-marks]")) {
+    const parts = document.querySelectorAll("[data-marks]");
+    if (!parts.length) location.reload(); // a list: it shows states, and has no part of its own
+    for (const part of parts) {
       if (part.dataset.marks !== event.detail.data) htmx.trigger(part, "stale");
     }
   });

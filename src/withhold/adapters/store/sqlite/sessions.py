@@ -23,7 +23,7 @@ class SqliteSessions:
             connection.execute("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)", row)
             connection.execute(
                 "DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE account = ?"
-                " ORDER BY made_at DESC, hash = ? DESC LIMIT -1 OFFSET ?)",
+                " ORDER BY hash = ? DESC, made_at DESC LIMIT -1 OFFSET ?)",
                 (session.account, id_hash, PER_ACCOUNT),
             )
 
