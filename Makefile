@@ -19,6 +19,7 @@ TOOLS := .venv/.tools
 RUN   := .venv/.run
 DEV   := .venv/.dev
 BENCH := .venv/.bench
+FOREIGN := .venv/.foreign
 
 # The browser tests drive Debian's Chromium, or the one that WITHHOLD_CHROMIUM names.
 CHROMIUM = test -n "$$WITHHOLD_CHROMIUM" || command -v chromium || \
@@ -26,12 +27,12 @@ CHROMIUM = test -n "$$WITHHOLD_CHROMIUM" || command -v chromium || \
 SUDO     = $(shell test "$$(id -u)" = 0 || command -v sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: up test quick check fix bench lock help clean chromium
+.PHONY: up test quick check fix bench lock help clean chromium go
 
 up: $(RUN)  ## Install what is needed into .venv, load the demo, serve on 127.0.0.1:8080
 	@exec $(BIN)/withhold up
 
-test: check chromium  ## Run everything that CI runs: style, types, import contracts, all tests
+test: check $(FOREIGN) chromium go  ## Run everything that CI runs: style, types, import contracts, all tests
 	$(BIN)/pytest -n $(WORKERS)
 	@echo "make test: style, types, import contracts and all tests passed"
 
@@ -55,6 +56,7 @@ lock: $(TOOLS)  ## Choose versions anew and pin them by hash in requirements/
 	$(COMPILE) --upgrade --exclude-newer $(QUARANTINE) requirements/tools.in -o requirements/tools.txt
 	$(COMPILE) --upgrade --exclude-newer $(QUARANTINE) pyproject.toml -o requirements/run.txt
 	$(COMPILE) --upgrade --exclude-newer $(QUARANTINE) -c requirements/run.txt --extra dev pyproject.toml -o requirements/dev.txt
+	$(COMPILE) --upgrade --exclude-newer $(QUARANTINE) -c requirements/run.txt --extra foreign pyproject.toml -o requirements/foreign.txt
 	$(COMPILE) --upgrade --exclude-newer $(QUARANTINE) -c requirements/run.txt --extra bench pyproject.toml -o requirements/bench.txt
 	@! grep -nE "://|^-" requirements/*.txt || { echo "a lock file holds an address or an option" >&2; exit 1; }
 
@@ -72,6 +74,14 @@ chromium:
 	</dev/null >/dev/null && { $(CHROMIUM); } >/dev/null; } || { \
 	echo "the browser tests need Chromium: install it, or say where: WITHHOLD_CHROMIUM=/path/to/chromium" >&2; exit 1; }
 
+# Go's own reader of transparency logs, as Debian packages it, checks what ours writes.
+go:
+	@test -d /usr/share/gocode/src/golang.org/x/mod/sumdb && command -v go >/dev/null || { \
+	command -v apt-get >/dev/null && echo "Installing Go for the foreign verifiers" && $(SUDO) apt-get update -qq && \
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends golang-go golang-golang-x-mod-dev \
+	</dev/null >/dev/null && command -v go >/dev/null; } || \
+	echo "no Go here and no apt-get: the tests that let Go check the log are skipped" >&2
+
 # Stamps: a second run finds them newer than the lock files and does nothing.
 # --without-pip, because some systems ship venv without its bundled pip.
 $(TOOLS): requirements/tools.txt
@@ -88,6 +98,10 @@ $(RUN): $(TOOLS) requirements/run.txt pyproject.toml
 
 $(DEV): $(RUN) requirements/dev.txt
 	@$(INSTALL) --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+$(FOREIGN): $(DEV) requirements/foreign.txt
+	@$(INSTALL) --require-hashes --requirement requirements/foreign.txt
 	@touch $@
 
 $(BENCH): $(RUN) requirements/bench.txt

@@ -105,7 +105,7 @@ def test_two_processes_know_the_same_whatever_is_merged_or_undone(
     chats: dict[str, KnownConversation] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "capture.db"
-        stores = [SqliteIntake(path, KEY, Room(keys, size)) for _ in range(2)]
+        stores = [SqliteIntake(path, KEY, room=Room(keys, size)) for _ in range(2)]
         for batch in batches:
             ids_after, chats_after = dict(ids), dict(chats)
             try:
@@ -125,7 +125,7 @@ def test_two_processes_know_the_same_whatever_is_merged_or_undone(
     ("room", "merged"), [(Room(10, 10_000), 0), (Room(2, 10_000), 3), (Room(10, 20), 3)]
 )
 def test_what_has_no_room_is_merged(tmp_path: Path, room: Room, merged: int) -> None:
-    store = SqliteIntake(tmp_path / "capture.db", KEY, room)
+    store = SqliteIntake(tmp_path / "capture.db", KEY, room=room)
     for number, name in enumerate("abc"):
         with store.transaction() as kept:
             kept.put_ids(VIBE, {name: id_of(number)})

@@ -259,11 +259,11 @@ def test_the_policy_at_a_position_is_the_one_adopted_last_until_then(ledger: Led
 
     def change(transaction: Transaction) -> None:
         transaction.add(Event(EventKind.POLICY_ADOPTED, None, {}, 1))
-        transaction.adopted(POLICY.replace('version = "2026-11-23"', 'version = "b"'))
+        transaction.adopted(POLICY.replace('version = "2026-11-26"', 'version = "b"'))
 
     ledger.append(change)
     versions = [ledger.policy_at(Position(p)).version for p in (first, 2, 3, 99)]
-    assert versions == ["2026-11-23", "2026-11-23", "b", "b"]
+    assert versions == ["2026-11-26", "2026-11-26", "b", "b"]
 
 
 def test_deleted_rows_are_part_of_the_entry(ledger: Ledger) -> None:

@@ -16,6 +16,7 @@ from tests.services.test_capture import admitted, outcome
 from tests.services.test_new_products import AGENT
 from tests.simulator import STUDIO, VIBE, Provider, interaction, turns
 from withhold.adapters.embedded import open_embedded
+from withhold.adapters.signing import verifies
 from withhold.domain.directory import Subject, SubjectKind
 from withhold.domain.names import AccountId, Position, SubjectNo
 from withhold.domain.proofs import parse_proof
@@ -118,7 +119,7 @@ def test_only_who_was_erased_can_no_longer_be_opened(provider: Provider) -> None
     erase(provider, "ana")
     with pytest.raises(EntryErased):
         provider.ports.ledger.record(theirs)
-    assert receipts.verify_receipt(provider.ports, receipt) == others.position
+    assert receipts.verify_receipt(provider.ports, receipt, verifies).position == others.position
     for position in range(1, provider.head + 1):  # every leaf is proven as before
         parse_proof(bytes(provider.ports.log.proof(Position(position))))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulator import STUDIO, VIBE, Provider
+from withhold.adapters.signing import verifies
 from withhold.domain.directory import SubjectKind
 from withhold.domain.ledger import EventKind
 from withhold.domain.names import AccountId, OrganizationId, Position
@@ -93,8 +94,10 @@ def test_a_long_history_comes_in_pages_without_gaps(provider: Provider) -> None:
 
 def test_ones_own_receipt_verifies(provider: Provider) -> None:
     position = turn(provider, False)
-    document = history.receipt_of(provider.ports, ANA, position)
-    assert receipts.verify_receipt(provider.ports, document) == position
+    for is_redacted in (False, True):
+        document = history.receipt_of(provider.ports, ANA, position, is_redacted=is_redacted)
+        assert ("event" in document) != is_redacted
+        assert receipts.verify_receipt(provider.ports, document, verifies).position == position
 
 
 def test_nobody_elses_receipt_is_given_and_it_looks_like_one_that_is_not_there(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 from litestar.testing import TestClient
 
 from tests.fakes.failing import FailingLedger
@@ -41,6 +43,13 @@ ROLES = {
     "head": ("org-free", Role.ADMIN),
     "bill": ("org-free", Role.BILLING),
 }
+
+
+def event_of(receipt: httpx.Response) -> dict[str, Any]:
+    """Return the event in the file of a receipt."""
+    assert receipt.status_code == 200
+    event: dict[str, Any] = json.loads(receipt.json()["event"])
+    return event
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.web.surfaces import MOBILE_LABEL, STUDIO_LABEL, VIBE, VIBE_LABEL, Surfaces
+from tests.web.surfaces import MOBILE_LABEL, STUDIO_LABEL, VIBE, VIBE_LABEL, Surfaces, event_of
 from withhold.domain.directory import SubjectKind
 from withhold.domain.names import ProductId
 from withhold.services import preferences
@@ -226,7 +226,23 @@ def test_the_history_lists_changes_with_receipts_of_ones_own(surfaces: Surfaces)
         given = person.send("GET", address)
         assert given.status_code == 200
         assert given.headers["content-disposition"].startswith("attachment;")
-        assert given.json()["event"]["subject"] == "free"
+        assert event_of(given)["subject"] == "free"
+        as_page = person.open(f"{address}.html")
+        assert "Keep it" in as_page.text
+        links = as_page.links()
+        assert links["a PDF with the file inside"] == f"{address.rpartition('/')[2]}.pdf"
+        assert person.send("GET", f"{address}.pdf").content.startswith(b"%PDF")
+        shown = person.send("GET", f"{address}.json?form=redacted")
+        assert "free" not in shown.json()
+
+
+@pytest.mark.parametrize("asked", ["1.exe", "1.", "0", "x.pdf", "1.pdf.html", "9" * 18])
+def test_a_receipt_that_is_not_there_looks_like_any_other_page(
+    surfaces: Surfaces, asked: str
+) -> None:
+    person = surfaces.person("free")
+    person.send("GET", f"/console/receipts/{asked}")
+    assert person.answer.status_code == 404
 
 
 def _off(person: object) -> int:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.web.surfaces import MOBILE_LABEL, VIBE, VIBE_LABEL, Surfaces
+from tests.web.surfaces import MOBILE_LABEL, VIBE, VIBE_LABEL, Surfaces, event_of
 from withhold.domain.directory import SubjectKind
 from withhold.services import preferences
 
@@ -78,9 +78,9 @@ def test_what_was_done_there_is_in_the_history_of_both(surfaces: Surfaces) -> No
     receipt = next(
         e["href"]
         for e in person.open("/m/history").all("link")
-        if e["href"].startswith("/m/receipts/")
+        if re.fullmatch(r"/m/receipts/\d+", e["href"])
     )
-    assert person.send("GET", receipt).json()["event"]["surface"] == "mobile"
+    assert event_of(person.send("GET", receipt))["surface"] == "mobile"
 
 
 def test_the_lists_lead_back_to_the_settings(surfaces: Surfaces) -> None:

@@ -13,7 +13,7 @@ from withhold.web.sign_in import Offered, OfferedGroup
 
 def adopt(surfaces: Surfaces, *replacements: tuple[str, str]) -> None:
     text = shipped_policy()
-    for old, new in (('version = "2026-11-23"', 'version = "2027-01-01"'), *replacements):
+    for old, new in (('version = "2026-11-26"', 'version = "2027-01-01"'), *replacements):
         assert old in text, old
         text = text.replace(old, new)
     policies.adopt(surfaces.ports, text)

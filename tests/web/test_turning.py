@@ -6,7 +6,7 @@ import pytest
 
 from tests.fakes.intake import Fault
 from tests.web.browsing import Page, Person
-from tests.web.surfaces import MOBILE_LABEL, VIBE, VIBE_LABEL, Surfaces
+from tests.web.surfaces import MOBILE_LABEL, VIBE, VIBE_LABEL, Surfaces, event_of
 from withhold.app import shipped_policy
 from withhold.domain.directory import SubjectKind
 from withhold.services import policies, preferences
@@ -175,8 +175,8 @@ def test_an_off_under_an_older_notice_is_taken_and_names_no_text_that_was_not_sh
     adopt_another_notice(surfaces)
     assert not is_on(person.press("switch", VIBE_LABEL), "switch")
     person.scripts = False
-    position = person.open("/console/vibe").links()["Receipt"]
-    assert person.send("GET", position).json()["event"]["notice"] is None
+    receipt = person.open("/console/vibe").links()["Receipt"]
+    assert event_of(person.send("GET", receipt))["notice"] is None
 
 
 def adopt_another_notice(surfaces: Surfaces) -> None:
@@ -322,7 +322,7 @@ def test_the_choice_records_surface_actor_and_the_notice_that_was_shown(
 ) -> None:
     person = surfaces.person("free")
     person.press("switch", VIBE_LABEL)
-    event = person.send("GET", person.page.links()["Receipt"]).json()["event"]
+    event = event_of(person.send("GET", person.page.links()["Receipt"]))
     assert (event["surface"], event["actor"], event["notice"]) == ("console", "free", "2026-11-23")
     assert (event["kind"], event["product"]) == ("opted_out", "vibe")
 

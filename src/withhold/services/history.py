@@ -17,10 +17,12 @@ from typing import cast
 
 from withhold.domain.ledger import EventKind, Json
 from withhold.domain.names import Position, ProductId
+from withhold.domain.receipts import Document
 from withhold.domain.standing import Becomes
 from withhold.errors import UnknownReceipt
 from withhold.ports import Ports, Record
 from withhold.services import receipts
+from withhold.services.events import actor_of
 from withhold.services.switches import Holder, subject_of
 
 PAGE = 50  # changes that are shown at once
@@ -86,8 +88,13 @@ def history(
     return History(shown, shown[-1].position if len(found) > limit else None)
 
 
-def receipt_of(ports: Ports, holder: Holder, position: Position) -> dict[str, Json]:
+def receipt_of(
+    ports: Ports, holder: Holder, position: Position, *, is_redacted: bool = False
+) -> Document:
     """Return the receipt of one of a holder's own entries.
+
+    Args:
+        is_redacted: without whose it is, to show to others.
 
     Raises:
         UnknownAccount, UnknownOrganization: there is no such holder for this viewer.
@@ -96,7 +103,8 @@ def receipt_of(ports: Ports, holder: Holder, position: Position) -> dict[str, Js
     for record in _records(ports, holder):
         if record.position <= position:
             if record.position == position:
-                return receipts.receipt(ports, str(position))
+                give = receipts.redacted if is_redacted else receipts.receipt
+                return give(ports, str(position))
             break
     raise UnknownReceipt("no such receipt of this holder; its history lists those there are")
 
@@ -117,7 +125,7 @@ def _entry(record: Record) -> HistoryEntry:
         kind=record.kind,
         product=ProductId(str(body.get("product") or "")),
         surface=str(body.get("surface") or ""),
-        actor=cast("str | None", body.get("actor")),
+        actor=actor_of(record),
         notice=cast("str | None", body.get("notice")),
         plans=cast("dict[str, str]", body.get("plans") or {}),
         organizations=tuple(

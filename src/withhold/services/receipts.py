@@ -4,9 +4,8 @@ A receipt is checked without any ledger by `domain.receipts.verify`. Whoever has
 more: that it still has that entry there, and that all its entries up to the receipt's checkpoint are those
 it had then. A ledger that was rewritten and signed anew fails that against any one older receipt (S37).
 
-Whose receipt somebody may take is decided by the caller, or here by `receipt_of`.
-
-Source: design section 6; scenarios S37, S39, S40. Not here: its bytes (`domain.receipts`).
+Source: design section 6; scenarios S37, S39, S40. Not here: its bytes (`domain.receipts`), whose receipts
+somebody may take (`history`).
 """
 
 from __future__ import annotations
@@ -16,9 +15,8 @@ from collections.abc import Mapping
 
 from withhold.domain import receipts
 from withhold.domain.checkpoints import Trust, parse_checkpoint
-from withhold.domain.directory import SubjectKind
 from withhold.domain.ledger import Json
-from withhold.domain.names import AccountId, OrganizationId, Position
+from withhold.domain.names import Position
 from withhold.domain.notes import Verifies, parse_note
 from withhold.domain.proofs import LogProof
 from withhold.domain.receipts import Document, Verified
@@ -50,28 +48,6 @@ def redacted(ports: Ports, receipt_id: str) -> Document:
     return receipts.redacted(_signed(ports, _facts(ports, record).redacted(), proof), proof)
 
 
-def receipt_of(
-    ports: Ports, account: AccountId, position: Position, *, is_redacted: bool = False
-) -> Document:
-    """Return the receipt of one of an account's own entries.
-
-    Raises:
-        UnknownReceipt: the entry is not there, or somebody else's; the two look alike.
-    """
-    return _own(ports, SubjectKind.ACCOUNT, account, position, is_redacted=is_redacted)
-
-
-def receipt_of_organization(
-    ports: Ports, organization: OrganizationId, position: Position, *, is_redacted: bool = False
-) -> Document:
-    """Return the receipt of one of an organization's own entries.
-
-    Raises:
-        UnknownReceipt: the entry is not there, or somebody else's; the two look alike.
-    """
-    return _own(ports, SubjectKind.ORGANIZATION, organization, position, is_redacted=is_redacted)
-
-
 def keys(ports: Ports) -> list[str]:
     """Return the log's public keys as verifier keys, the newest last: what whoever checks must have."""
     return [str(each.key) for each in ports.log.keys()]  # noqa: SIM118 (a method, not a dictionary's)
@@ -94,20 +70,6 @@ def verify_receipt(
     trust = Trust(ports.log.origin, ports.log.keys())
     found = receipts.verify(data, trust, verifies)
     return found._replace(ledger=_check_ledger(ports, found))
-
-
-def _own(
-    ports: Ports, kind: SubjectKind, holder: str, position: Position, *, is_redacted: bool
-) -> Document:
-    with ports.ledger.directory() as directory:
-        subject = directory.find(kind, holder)
-    if subject is not None:
-        for record in ports.ledger.records_of(subject.no):  # newest first
-            if record.position <= position:
-                if record.position == position:
-                    return (redacted if is_redacted else receipt)(ports, str(position))
-                break
-    raise UnknownReceipt("no such receipt of this holder; its history lists those there are")
 
 
 def _record(ports: Ports, receipt_id: str) -> Record:

@@ -10,7 +10,6 @@ Source: articles A2, A4, A5, A8-A10; scenarios S1, S8, S19. Not here: turning it
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,6 +21,7 @@ from withhold.domain.policy import Plan, Role
 from withhold.domain.preferences import Effective, Source, effective, turned_on
 from withhold.errors import UnknownProduct, VerificationError
 from withhold.ports import Ports
+from withhold.services.events import actor_of
 from withhold.services.preferences import unknown
 
 _SOMETIME = 0  # a time for changes that are only thought of
@@ -292,4 +292,4 @@ def _actor_at(ports: Ports, position: Position) -> tuple[EventKind | None, str |
         record = None
     if record is None:
         return None, None
-    return record.kind, json.loads(record.event).get("actor")
+    return record.kind, actor_of(record)

@@ -6,16 +6,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import msgspec
 from litestar import Response
 
 from withhold.domain.ledger import EventKind
 from withhold.domain.names import Position
 from withhold.domain.policy import Policy
 from withhold.errors import UnknownReceipt
+from withhold.services import receipts
 from withhold.services.history import HistoryEntry, history, receipt_of
 from withhold.services.switches import Holder
-from withhold.web.rendering import PLAIN
+from withhold.web import receipt_page
 from withhold.web.visits import Visit
 
 _POSITION = re.compile(r"[1-9][0-9]{0,17}")
@@ -62,24 +62,22 @@ def history_page(visit: Visit, holder: Holder) -> HistoryPage:
     return HistoryPage(rows, found.older)
 
 
-def receipt(visit: Visit, holder: Holder, position: str) -> Response[bytes]:
+def receipt(visit: Visit, holder: Holder, asked: str) -> Response[bytes]:
     """Give a receipt of the holder's own to keep; everybody else's is not there.
+
+    Args:
+        asked: the position, for the file; with ``.html`` or ``.pdf`` after it, for the page or the PDF.
+            ``?form=redacted`` asks for the form to show to others.
 
     Raises:
         UnknownReceipt: there is none of the holder's at that position.
     """
-    if not _POSITION.fullmatch(position):
+    position, _, kind = asked.partition(".")
+    if not _POSITION.fullmatch(position) or kind not in {"", *receipt_page.KINDS}:
         raise UnknownReceipt("no such receipt; take its address from the history")
-    document = receipt_of(visit.ports, holder, Position(int(position)))
-    headers = {
-        **PLAIN,
-        "Content-Disposition": f'attachment; filename="withhold-receipt-{position}.json"',
-    }
-    return Response(
-        msgspec.json.format(msgspec.json.encode(document), indent=2),
-        media_type="application/json",
-        headers=headers,
-    )
+    is_redacted = visit.asked("form") == "redacted"
+    document = receipt_of(visit.ports, holder, Position(int(position)), is_redacted=is_redacted)
+    return receipt_page.given(document, receipts.keys(visit.ports), kind or "json")
 
 
 def products(policy: Policy) -> Mapping[str, str]:

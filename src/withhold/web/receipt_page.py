@@ -69,6 +69,7 @@ def _rendered(document: Document, keys: Sequence[str], style: str = "") -> str:
     found = receipts.read(document)
     return _pages.get_template("receipt.html").render(
         told=told(found),
+        number="" if style else found.position,  # alone, it lies beside no other form of itself
         position=f"{found.position:,}",
         is_redacted=found.facts.form != Form.FULL,
         keys=key_shown(found.key_id, keys),
