@@ -13,7 +13,7 @@ from withhold.adapters.store.sqlite.members import SqliteMembers
 from withhold.adapters.store.sqlite.sessions import SqliteSessions
 from withhold.adapters.store.sqlite.surfaces import SurfaceStore
 from withhold.domain.directory import SubjectKind
-from withhold.domain.names import AccountId
+from withhold.domain.names import AccountId, SubjectNo
 from withhold.domain.sessions import begun
 from withhold.errors import StorageError
 
@@ -29,7 +29,7 @@ def members(provider: Provider, organization: str) -> list[str]:
 
 def test_two_processes_share_the_sessions(tmp_path: Path) -> None:
     one, two = SurfaceStore(tmp_path / FILE), SurfaceStore(tmp_path / FILE)
-    SqliteSessions(one).add(b"a" * 32, begun(AccountId("ana"), b"s" * 32, 0))
+    SqliteSessions(one).add(b"a" * 32, begun(AccountId("ana"), SubjectNo(1), b"s" * 32, 0))
     assert SqliteSessions(two).find(b"a" * 32) is not None
     SqliteSessions(two).end(b"a" * 32)
     assert SqliteSessions(one).find(b"a" * 32) is None
@@ -39,7 +39,7 @@ def test_two_processes_share_the_sessions(tmp_path: Path) -> None:
 
 def test_sessions_outlive_the_process(tmp_path: Path) -> None:
     provider = Provider(tmp_path)
-    provider.ports.sessions.add(b"a" * 32, begun(AccountId("ana"), b"s" * 32, 0))
+    provider.ports.sessions.add(b"a" * 32, begun(AccountId("ana"), SubjectNo(1), b"s" * 32, 0))
     provider.crash()
     assert provider.ports.sessions.find(b"a" * 32) is not None
     provider.close()
@@ -49,7 +49,7 @@ def test_a_home_that_lost_the_file_opens_and_everybody_signs_in_again(tmp_path: 
     provider = Provider(tmp_path)
     provider.found("acme", vibe="teams")
     provider.sign_up("ana", "acme")
-    provider.ports.sessions.add(b"a" * 32, begun(AccountId("ana"), b"s" * 32, 0))
+    provider.ports.sessions.add(b"a" * 32, begun(AccountId("ana"), SubjectNo(1), b"s" * 32, 0))
     assert members(provider, "acme") == ["ana"]
     provider.close()
     for path in tmp_path.glob(FILE + "*"):

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from tests.fakes.ledger import POLICY, MemoryLedger, ports_over
 from tests.fakes.members import MemoryMembers
+from tests.fakes.sessions import MemorySessions
 from withhold.adapters.embedded import open_embedded
 from withhold.domain.directory import SubjectKind
 from withhold.domain.names import AccountId, OrganizationId, PlanId, ProductId
 from withhold.domain.policy import Role
 from withhold.ports import Members, Ports
-from withhold.services import directory, policies, preferences
+from withhold.services import directory, erasure, policies, preferences
 from withhold.services.directory import AccountRequest, OrganizationRequest
 from withhold.services.preferences import PreferenceRequest
 
@@ -49,7 +50,7 @@ class World:
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     if request.param == "memory":
         ledger = MemoryLedger()
-        ports = ports_over(ledger)
+        ports = replace(ports_over(ledger), sessions=MemorySessions())
         policies.adopt(ports, POLICY)
         yield World(ports, MemoryMembers(ledger))
         return
@@ -66,6 +67,15 @@ def test_members_are_those_who_are_in_it_now(world: World) -> None:
     world.put("cleo", "birch")
     assert world.of("acme") == ["ana", "ben"]
     assert world.of("birch") == ["ben", "cleo"]
+
+
+def test_whoever_was_erased_is_in_nothing(world: World) -> None:
+    world.found("acme")
+    world.put("ana", "acme")
+    world.put("ben", "acme")
+    assert world.of("acme") == ["ana", "ben"]
+    erasure.erase(world.ports, AccountId("ana"))
+    assert world.of("acme") == ["ben"]
 
 
 def test_whoever_leaves_or_comes_is_seen_at_once(world: World) -> None:

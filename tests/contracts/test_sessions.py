@@ -11,7 +11,7 @@ import pytest
 from tests.fakes.sessions import MemorySessions
 from withhold.adapters.store.sqlite.sessions import SqliteSessions
 from withhold.adapters.store.sqlite.surfaces import SurfaceStore
-from withhold.domain.names import AccountId
+from withhold.domain.names import AccountId, SubjectNo
 from withhold.domain.sessions import LIFETIME_MS, PER_ACCOUNT, Session, begun
 from withhold.ports import Sessions
 
@@ -29,12 +29,14 @@ def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Session
 
 
 def session(at: int = 1_000, account: str = ANA, secret: bytes = b"s" * 32) -> Session:
-    return begun(AccountId(account), secret, at)
+    return begun(AccountId(account), SubjectNo(1), secret, at)
 
 
 def test_a_session_that_was_added_is_found_as_it_was(sessions: Sessions) -> None:
     sessions.add(b"a" * 32, session())
-    assert sessions.find(b"a" * 32) == Session(ANA, b"s" * 32, 1_000, 1_000 + LIFETIME_MS)
+    assert sessions.find(b"a" * 32) == Session(
+        ANA, SubjectNo(1), b"s" * 32, 1_000, 1_000 + LIFETIME_MS
+    )
     assert sessions.find(b"b" * 32) is None
 
 
@@ -47,6 +49,16 @@ def test_a_session_that_was_ended_is_gone_and_ending_it_again_is_harmless(
     sessions.end(b"a" * 32)
     assert sessions.find(b"a" * 32) is None
     assert sessions.find(b"b" * 32) is not None
+
+
+def test_all_sessions_of_an_account_end_at_once_and_nobody_elses(sessions: Sessions) -> None:
+    for n in range(3):
+        sessions.add(bytes([n]) * 32, session(n))
+    sessions.add(b"other".ljust(32), session(0, "ben"))
+    sessions.end_all(ANA)
+    sessions.end_all(ANA)
+    assert [sessions.find(bytes([n]) * 32) for n in range(3)] == [None] * 3
+    assert sessions.find(b"other".ljust(32)) is not None
 
 
 def test_sweeping_forgets_exactly_what_has_ended(sessions: Sessions) -> None:

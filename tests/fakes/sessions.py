@@ -1,8 +1,9 @@
-"""`Sessions` in memory, with faults: asked under ``sessions.add``, ``sessions.end``, ``sessions.sweep``."""
+"""`Sessions` in memory, with faults: asked under ``sessions.`` and add, end, end_all or sweep."""
 
 from __future__ import annotations
 
 from tests.fakes.faults import Faults, no_faults, written
+from withhold.domain.names import AccountId
 from withhold.domain.sessions import PER_ACCOUNT, Session
 
 
@@ -28,6 +29,15 @@ class MemorySessions:
 
     def end(self, id_hash: bytes) -> None:
         written(self._faults, "sessions.end", lambda: self._kept.pop(id_hash, None))
+
+    def end_all(self, account: AccountId) -> None:
+        own = [h for h, s in self._kept.items() if s.account == account]
+
+        def forget() -> None:
+            for id_hash in own:
+                del self._kept[id_hash]
+
+        written(self._faults, "sessions.end_all", forget)
 
     def sweep(self, now_ms: int) -> int:
         over = [h for h, s in self._kept.items() if s.ends_at <= now_ms]

@@ -28,7 +28,7 @@ from withhold.errors import (
     VerificationError,
 )
 from withhold.ports import Ports
-from withhold.services import audit, erasure, lookups, policies, receipts
+from withhold.services import audit, erasure, lookups, policies, receipts, sessions
 from withhold.services.preferences import PreferenceRequest, set_preference
 
 ROOT = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
@@ -112,6 +112,20 @@ def test_asking_again_answers_the_same_entry(provider: Provider) -> None:
         erase(provider, "nobody")
 
 
+def test_a_session_from_before_is_nobodys_also_when_the_id_is_used_again(
+    provider: Provider,
+) -> None:
+    sessions.sign_in(provider.ports, AccountId("ana"), b"h" * 32, b"s" * 32)
+    kept = provider.ports.sessions.find(b"h" * 32)
+    assert kept is not None
+    erase(provider, "ana")
+    assert provider.ports.sessions.find(b"h" * 32) is None
+    provider.ports.sessions.add(b"h" * 32, kept)  # what a crash before its deletion leaves
+    assert sessions.signed_in(provider.ports, b"h" * 32) is None
+    provider.sign_up("ana")
+    assert sessions.signed_in(provider.ports, b"h" * 32) is None
+
+
 def test_only_who_was_erased_can_no_longer_be_opened(provider: Provider) -> None:
     theirs = provider.opt_out("ana").position
     others = provider.opt_out("bo")
@@ -151,6 +165,7 @@ def test_no_byte_of_the_key_and_of_the_name_is_left_in_the_databases(provider: P
         provider.sign_up(f"{n * 7919 % 1000}-very")
     provider.sign_up(name)
     provider.opt_out(name)
+    sessions.sign_in(provider.ports, AccountId(name), b"h" * 32, b"s" * 32)
     for n in range(700):
         provider.sign_up(f"very{n * 7919 % 1000}")
     with apsw.Connection(str(provider.home / "keys.db")) as keys:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from withhold.domain.names import AccountId
 from withhold.domain.sessions import Session
 
 
@@ -35,6 +36,14 @@ class Sessions(Protocol):
 
         Raises:
             StorageError: the disk refused; the session may still be there.
+        """
+        ...
+
+    def end_all(self, account: AccountId) -> None:
+        """Forget every session of an id, durably, and leave no bytes of the id.
+
+        Raises:
+            StorageError: the disk refused; sessions may still be there.
         """
         ...
 

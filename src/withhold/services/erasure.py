@@ -52,6 +52,7 @@ def erase(ports: Ports, account: AccountId) -> Erasure:
         StateUnknown: whether it was recorded is not known; ask again.
     """
     position = ports.ledger.append(partial(_erase, ports, account))
+    ports.sessions.end_all(account)  # those that are left by a crash here are nobody's: `sessions`
     return Erasure(position, ports.ledger.purge())
 
 

@@ -29,21 +29,27 @@ def sign_in(ports: Ports, account: AccountId, id_hash: bytes, secret: bytes) -> 
         StorageError: the disk refused; there is no session.
     """
     with ports.ledger.directory() as directory:
-        if directory.find(SubjectKind.ACCOUNT, account) is None:
-            raise unknown(SubjectKind.ACCOUNT, account)
+        subject = directory.find(SubjectKind.ACCOUNT, account)
+    if subject is None:
+        raise unknown(SubjectKind.ACCOUNT, account)
     now = ports.clock.now_ms()
     ports.sessions.sweep(now)
-    session = begun(account, secret, now)
+    session = begun(account, subject.no, secret, now)
     ports.sessions.add(id_hash, session)
     return session
 
 
 def signed_in(ports: Ports, id_hash: bytes) -> Session | None:
-    """Return the session of an id, None when there is none that has not ended."""
+    """Return the session of an id, None when there is none that has not ended.
+
+    A session from before its account was erased is none, also when another has that id by now.
+    """
     session = ports.sessions.find(id_hash)
     if session is None or session.is_over(ports.clock.now_ms()):
         return None
-    return session
+    with ports.ledger.directory() as directory:
+        subject = directory.find(SubjectKind.ACCOUNT, session.account)
+    return session if subject is not None and subject.no == session.no else None
 
 
 def sign_out(ports: Ports, id_hash: bytes) -> None:

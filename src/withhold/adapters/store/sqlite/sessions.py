@@ -5,7 +5,7 @@ from __future__ import annotations
 import apsw
 
 from withhold.adapters.store.sqlite.surfaces import SurfaceStore
-from withhold.domain.names import AccountId
+from withhold.domain.names import AccountId, SubjectNo
 from withhold.domain.sessions import PER_ACCOUNT, Session
 
 
@@ -17,10 +17,17 @@ class SqliteSessions:
 
     def add(self, id_hash: bytes, session: Session) -> None:
         """Keep a session, durably; the oldest of the account make room."""
-        row = (id_hash, session.account, session.secret, session.made_at, session.ends_at)
+        row = (
+            id_hash,
+            session.account,
+            session.no,
+            session.secret,
+            session.made_at,
+            session.ends_at,
+        )
 
         def job(connection: apsw.Connection) -> None:
-            connection.execute("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)", row)
+            connection.execute("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?)", row)
             connection.execute(
                 "DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE account = ?"
                 " ORDER BY hash = ? DESC, made_at DESC LIMIT -1 OFFSET ?)",
@@ -33,10 +40,11 @@ class SqliteSessions:
         """Return a session, over or not; None when there is none of that id."""
         row = self._store.read(
             lambda connection: connection.execute(
-                "SELECT account, secret, made_at, ends_at FROM sessions WHERE hash = ?", (id_hash,)
+                "SELECT account, no, secret, made_at, ends_at FROM sessions WHERE hash = ?",
+                (id_hash,),
             ).fetchone()
         )
-        return None if row is None else Session(AccountId(row[0]), *row[1:])
+        return None if row is None else Session(AccountId(row[0]), SubjectNo(row[1]), *row[2:])
 
     def end(self, id_hash: bytes) -> None:
         """Forget a session, durably."""
@@ -45,6 +53,15 @@ class SqliteSessions:
             connection.execute("DELETE FROM sessions WHERE hash = ?", (id_hash,))
 
         self._store.write(job)
+
+    def end_all(self, account: AccountId) -> None:
+        """Forget every session of an id, durably; its bytes are overwritten, in the log as well."""
+
+        def job(connection: apsw.Connection) -> None:
+            connection.execute("DELETE FROM sessions WHERE account = ?", (account,))
+
+        self._store.write(job)
+        self._store.truncate_log()
 
     def sweep(self, now_ms: int) -> int:
         """Forget every session that ended by ``now_ms``; return how many."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,12 +19,12 @@ from withhold.errors import StorageError
 
 T = TypeVar("T")
 
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x57485330  # "WHS0"
 _TABLES = """
 CREATE TABLE sessions(
-  hash BLOB PRIMARY KEY, account TEXT NOT NULL, secret BLOB NOT NULL, made_at INTEGER NOT NULL,
-  ends_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  hash BLOB PRIMARY KEY, account TEXT NOT NULL, no INTEGER NOT NULL, secret BLOB NOT NULL,
+  made_at INTEGER NOT NULL, ends_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_by_account ON sessions(account, made_at);
 CREATE INDEX sessions_by_end ON sessions(ends_at);
 CREATE TABLE members(
@@ -84,6 +84,15 @@ class SurfaceStore:
                     f"surfaces.db refused ({type(error).__name__}); nothing was kept, check the disk"
                 ) from error
 
+    def truncate_log(self) -> None:
+        """Move what is in the write-ahead log into the database, and leave no bytes there if it can be.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        with self._opened() as connection, suppress(apsw.BusyError):
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
     def close(self) -> None:
         """Close; nothing is used afterwards."""
         with self._lock:
@@ -99,7 +108,10 @@ def _prepared(connection: apsw.Connection) -> apsw.Connection:
             raise StorageError(
                 f"surfaces.db has schema {known}, this program knows {VERSION}; use the newer program"
             )
-        if known == 0:
+        if known < VERSION:
+            # of an older program: everybody signs in again, and the index is made anew
+            for table in ("sessions", "members", "members_cursor"):
+                connection.execute(f"DROP TABLE IF EXISTS {table}")
             connection.execute(_TABLES)
             connection.execute(f"PRAGMA user_version = {VERSION}")
     return connection
