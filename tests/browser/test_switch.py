@@ -97,5 +97,5 @@ def test_the_receipt_beside_the_switch_is_of_the_opt_out(
     with visitor.page.expect_download() as download:
         visitor.page.get_by_role("link", name="Receipt").first.click()
     kept = download.value.path().read_text(encoding="utf-8")
-    assert f'"position": {shared.status(ana).position}' in kept
+    assert f'"position":{shared.status(ana).position}' in kept
     assert "opted_out" in kept

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.accessibility import violations
-from tests.browser.chromium import EVERY_LOOK, NARROW, WIDE, Look
+from tests.browser.chromium import LOOKS, NARROW, WIDE, Look
 from tests.browser.site import Site
 from withhold.domain import receipts as files
 from withhold.domain.ledger import canonical
@@ -200,7 +200,7 @@ def test_the_page_is_worked_by_the_keyboard_alone(
     assert checker.choose(issued[1]) == "holds"
 
 
-@pytest.mark.parametrize("look", EVERY_LOOK, ids=str)
+@pytest.mark.parametrize("look", LOOKS, ids=str)
 def test_the_page_has_no_barrier(shared: Site, contexts: Contexts, look: Look) -> None:
     page = contexts(look).new_page()
     page.goto(f"{shared.address}/verify")

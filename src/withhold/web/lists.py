@@ -8,17 +8,22 @@ from dataclasses import dataclass
 
 from litestar import Response
 
-from withhold.domain.ledger import EventKind
-from withhold.domain.names import Position
+from withhold.domain.datasets import parse_ref
+from withhold.domain.ledger import EventKind, canonical
+from withhold.domain.names import Position, ProductId
 from withhold.domain.policy import Policy
-from withhold.errors import UnknownReceipt
-from withhold.services import receipts
+from withhold.errors import InputError, UnknownDataset, UnknownReceipt
+from withhold.services import absence, receipts
 from withhold.services.history import HistoryEntry, history, receipt_of
 from withhold.services.switches import Holder
 from withhold.web import receipt_page
+from withhold.web.rendering import PLAIN
 from withhold.web.visits import Visit
 
 _POSITION = re.compile(r"[1-9][0-9]{0,17}")
+PROVABLE = 100
+"""Versions whose proofs are listed; older ones are asked for by name."""
+
 _SURFACES = {"api": "API", "cli": "Command line", "mobile": "Mobile app"}
 """What surfaces without a name of their own in the policy are called."""
 
@@ -43,6 +48,20 @@ class HistoryRow:
     who: str
     notice: str
     more: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Provable:
+    """A dataset version that an account can have a proof about.
+
+    Attributes:
+        is_tagged: whether the proof can be given already; it can be soon after the commit.
+    """
+
+    name: str
+    product: ProductId
+    position: Position
+    is_tagged: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +97,37 @@ def receipt(visit: Visit, holder: Holder, asked: str) -> Response[bytes]:
     is_redacted = visit.asked("form") == "redacted"
     document = receipt_of(visit.ports, holder, Position(int(position)), is_redacted=is_redacted)
     return receipt_page.given(document, receipts.keys(visit.ports), kind or "json")
+
+
+def provable(visit: Visit) -> tuple[Provable, ...]:
+    """Return the newest versions of datasets, newest first, each with a proof for the account."""
+    found = visit.ports.datasets.all()
+    untagged = {each.ref for each in visit.ports.datasets.untagged()}
+    return tuple(
+        Provable(
+            str(each.ref),
+            each.manifest.product,
+            each.position,
+            is_tagged=each.ref not in untagged,
+        )
+        for each in reversed(found[-PROVABLE:])
+    )
+
+
+def proof(visit: Visit, reference: str) -> Response[bytes]:
+    """Give the proof that a version had rows of the account, or had none, to keep.
+
+    Raises:
+        UnknownDataset: there is no such version.
+        NotTagged: its tags are not made yet.
+    """
+    try:
+        ref = parse_ref(reference)
+    except InputError as error:
+        raise UnknownDataset(str(error)) from None
+    document = absence.prove(visit.ports, visit.account, ref)
+    headers = {**PLAIN, "Content-Disposition": f'attachment; filename="proof-{ref}.json"'}
+    return Response(canonical(document) + b"\n", media_type="application/json", headers=headers)
 
 
 def products(policy: Policy) -> Mapping[str, str]:

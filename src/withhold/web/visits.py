@@ -25,8 +25,9 @@ from withhold.domain.policy import Policy
 from withhold.domain.sessions import Session
 from withhold.errors import UnknownAccount, UnknownOrganization
 from withhold.ports import Ports
-from withhold.services import membership, sessions
+from withhold.services import membership, sessions, signals
 from withhold.services.membership import Tenancy
+from withhold.services.signals import HeardSignal
 from withhold.services.switches import Holder
 from withhold.web import forms
 from withhold.web.auth import ports_of
@@ -92,6 +93,11 @@ class Visit:
             if each.id == organization:
                 return each
         raise UnknownOrganization("no such organization of this account")
+
+    @property
+    def heard(self) -> tuple[HeardSignal, ...]:
+        """What the person's own browser says by itself against training."""
+        return signals.heard(self.request.headers.items(), self.policy)
 
     def asked(self, name: str) -> str:
         """Return a value of the address's query, empty when it is not there."""

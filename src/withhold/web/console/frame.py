@@ -18,7 +18,7 @@ from withhold.web.rendering import SCRIPTED, page
 from withhold.web.visits import TOKEN_FIELD, Visit
 
 BASE = "/console"
-RESERVED = ("data", "history", "receipts", "organizations", "events")
+RESERVED = ("data", "history", "receipts", "proofs", "organizations", "events")
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,12 @@ async def get_receipt(
     return await look(request, give)
 
 
+@get(BASE + "/proofs/{reference:str}")
+async def get_proof(request: Asked, reference: FromPath[str]) -> Response[Any]:
+    """Give the proof that a dataset had rows of the account, or had none."""
+    return await look(request, lambda visit: lists.proof(visit, reference))
+
+
 @get([BASE + "/events", _ORGANIZATION + "/events"])
 async def get_events(
     request: Asked, organization: FromPath[str | None] = None
@@ -129,6 +135,7 @@ def _drawn(around: Frame, slug: str, controls: list[Control], status: int = 200)
         "controls": controls,
         "effects": effects,
         "members": members,
+        "heard": visit.heard if around.tenancy is None else (),
     }
     return draw(around, "console/page.html", slug, values, status)
 
@@ -167,7 +174,11 @@ def _whole(around: Frame, slug: str, shown: Control, turned: Turned) -> Response
 
 def _data(around: Frame) -> Response[Any]:
     found = whereabouts(around.visit.ports, around.holder) if around.is_admin else None
-    values = {"found": found, "products": lists.products(around.visit.policy)}
+    values = {
+        "found": found,
+        "products": lists.products(around.visit.policy),
+        "provable": lists.provable(around.visit) if around.tenancy is None else (),
+    }
     status = 200 if around.is_admin else 403
     return draw(around, "console/data.html", "data", values, status)
 
@@ -182,6 +193,7 @@ HANDLERS: tuple[HTTPRouteHandler, ...] = (
     get_data,
     get_history,
     get_receipt,
+    get_proof,
     get_events,
     get_page,
     post_page,

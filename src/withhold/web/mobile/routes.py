@@ -29,7 +29,7 @@ from withhold.web.visits import TOKEN_FIELD, Visit, act, look, see_other
 
 FIRST = "data-controls"
 """The address of the first page of switches, whatever the policy calls it: people keep bookmarks."""
-RESERVED = (FIRST, "data", "history", "receipts", "events", "offline")
+RESERVED = (FIRST, "data", "history", "receipts", "proofs", "events", "offline")
 
 Asked = Request[Any, Any, Any]
 
@@ -61,6 +61,12 @@ async def get_history(request: Asked) -> Response[Any]:
 async def get_receipt(request: Asked, position: FromPath[str]) -> Response[Any]:
     """Give a receipt of the account's own."""
     return await look(request, lambda visit: lists.receipt(visit, visit.personal, position))
+
+
+@get(BASE + "/proofs/{reference:str}")
+async def get_proof(request: Asked, reference: FromPath[str]) -> Response[Any]:
+    """Give the proof that a dataset had rows of the account, or had none."""
+    return await look(request, lambda visit: lists.proof(visit, reference))
 
 
 @get(BASE + "/events")
@@ -146,7 +152,7 @@ def _controls(visit: Visit, slug: str) -> Response[Any]:
 
 def _whole(visit: Visit, found: Page, controls: list[Control], status: int = 200) -> Response[Any]:
     effects = {each.id: effect(visit, each.spot, may_see=True) for each in controls}
-    values = {"page": found, "controls": controls, "effects": effects}
+    values = {"page": found, "controls": controls, "effects": effects, "heard": visit.heard}
     return _draw(visit, "mobile/controls.html", values, status)
 
 
@@ -173,7 +179,8 @@ def _turn(visit: Visit, slug: str, form: Form) -> Response[Any]:
 
 
 def _data(visit: Visit) -> Response[Any]:
-    values = {"found": whereabouts(visit.ports, visit.personal)}
+    found = whereabouts(visit.ports, visit.personal)
+    values = {"found": found, "provable": lists.provable(visit)}
     return _draw(visit, "mobile/data.html", values)
 
 
@@ -182,6 +189,7 @@ HANDLERS: tuple[HTTPRouteHandler, ...] = (
     get_data,
     get_history,
     get_receipt,
+    get_proof,
     get_events,
     get_controls,
     post_controls,
