@@ -107,6 +107,7 @@ def verify(
     says. Without a home everything but who signed is checked, and the command fails.
 
     Example: withhold verify receipt.json --key log.keys
+
     Example: withhold verify ana-chat-1.json --key log.keys
     """
     if page is not None:
