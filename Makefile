@@ -49,7 +49,7 @@ fix: $(DEV)  ## Repair what the style checker can repair
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(BENCH)  ## Run the benchmarks, each beside what it is compared with
+bench: $(BENCH) $(FOREIGN)  ## Run the benchmarks, each beside what it is compared with
 	$(BIN)/withhold bench
 
 lock: $(TOOLS)  ## Choose versions anew and pin them by hash in requirements/
@@ -100,7 +100,7 @@ $(DEV): $(RUN) requirements/dev.txt
 	@$(INSTALL) --require-hashes --requirement requirements/dev.txt
 	@touch $@
 
-$(FOREIGN): $(DEV) requirements/foreign.txt
+$(FOREIGN): $(RUN) requirements/foreign.txt
 	@$(INSTALL) --require-hashes --requirement requirements/foreign.txt
 	@touch $@
 
