@@ -27,13 +27,16 @@ from rich.console import Console
 from rich.table import Table
 
 import withhold
+from bench.corpus import captured
 from withhold.adapters.embedded import LAKE, open_embedded
 from withhold.adapters.lake.parquet import ParquetLake
+from withhold.app import shipped_policy
 from withhold.domain.admission import Reason
 from withhold.domain.datasets import Manifest, ManifestFile
 from withhold.domain.names import Ordinal, ProductId
 from withhold.domain.vectors import ConsentVector
 from withhold.ports import LakeFile, Ports, RowBatch
+from withhold.services import policies
 
 PRODUCT = ProductId("vibe")
 COLUMNS = ["id", "messages"]
@@ -48,7 +51,9 @@ def main(rows: int = 262_144) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         with open_embedded(home) as ports:
+            policies.adopt(ports, shipped_policy())
             files = _make(ports, rows)
+            captured(home, rows)
         paths = [ParquetLake(home / LAKE).path(file) for file in files]
         started = time.perf_counter()
         with withhold.load("bench@1", home=home, batch_rows=BATCH_ROWS, columns=COLUMNS) as data:
