@@ -104,7 +104,7 @@ def test_a_thread_behind_more_jobs_than_one_commit_takes_is_answered(control: Co
     results: list[int] = []
     waiting = threading.Thread(target=lambda: results.append(control.run(note("waited"))))
     waiting.start()
-    while control._queue[-1].__class__.__name__ != "_Waiting":
+    while control._queue[-1].__class__.__name__ != "Waiting":
         time.sleep(0.001)
     release.set()
     waiting.join(30)

@@ -315,6 +315,8 @@ class Control:
             )
 
     def _flush(self, batch: list[Ticket[object]]) -> None:
+        for ticket in batch:  # first: an interrupt may come between any two lines from here on
+            ticket.is_sent = True
         try:
             self._writer.execute("COMMIT")
         except BaseException as error:
@@ -331,7 +333,10 @@ class Control:
         self._answer(batch)
 
     def _answer(self, batch: list[Ticket[object]]) -> None:
-        """Let what is on disk be told, once what goes with the commit is done."""
+        """Let what is on disk be told, once what goes with the commit is done.
+
+        An interrupt goes on to whoever led; that it was sent is all that is known of a ticket then.
+        """
         try:
             if self._follower is not None:
                 self._follower.after_commit()
