@@ -186,7 +186,7 @@ def _insert(connection: apsw.Connection, rows: list[tuple[object, ...]]) -> None
 def _append(log: _Log, rows: list[tuple[object, ...]]) -> None:
     log.connection.execute("BEGIN IMMEDIATE")
     log.connection.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
-    log.take(leaf_hashes(row[2] for row in rows))  # type: ignore[misc]
+    log.take(leaf_hashes([row[2] for row in rows]))  # type: ignore[misc]
     log.sign()
     log.connection.execute("COMMIT")
 

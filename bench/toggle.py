@@ -4,7 +4,8 @@
 
 Everything is measured on one folder, in turns, so that both sides see the same disk. A toggle is the
 whole way through `services.preferences.set_preference`: lookup, rule, sealed entry, chain, effects,
-record, and the flush. The bare side is the same SQLite with the same settings and one small row.
+record, the tree of the log, the flush, and the signed checkpoint. The bare side is the same SQLite with
+the same settings and one small row.
 
 Many clients are the tasks of one event loop, each of which waits for its answer before it asks again, as
 the requests of the HTTP server do, with its loop and its settings of the garbage collector; the same number
@@ -35,6 +36,8 @@ from withhold.adapters.clock import SystemClock
 from withhold.adapters.store.sqlite.control import Control, connect
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.adapters.store.sqlite.ledger import SqliteLedger
+from withhold.adapters.store.sqlite.log import SqliteLog
+from withhold.adapters.store.sqlite.log_keys import LogKeys
 from withhold.domain.directory import SubjectKind
 from withhold.domain.names import AccountId, ProductId
 from withhold.ports import Ports
@@ -59,6 +62,7 @@ def opened(folder: Path, accounts: int) -> Iterator[Ports]:
     keys = SubjectKeys(folder / "keys.db")
     unused = dict.fromkeys(Ports.__dataclass_fields__)  # a toggle needs the ledger and the clock
     ledger = SqliteLedger(control, keys)
+    SqliteLog(control, LogKeys(keys))  # every commit grows the tree and is signed
     ports = Ports(**{**unused, "ledger": ledger, "clock": SystemClock()})  # type: ignore[arg-type]
     policies.adopt(ports, POLICY.read_text(encoding="utf-8"))
     for first in range(0, accounts, 10_000):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import signal
 import threading
 import time
@@ -27,7 +28,7 @@ from withhold.domain.ledger import Event, EventKind, Json, canonical
 from withhold.domain.names import AccountId, Position, ProductId, SubjectNo
 from withhold.domain.standing import NEVER_OUT
 from withhold.errors import LockedByPlan, StateUnknown, StorageError, VerificationError
-from withhold.ports import Credential
+from withhold.ports import Credential, Outcome
 from withhold.services import directory, policies, preferences
 from withhold.services.directory import AccountRequest
 from withhold.services.preferences import PreferenceRequest
@@ -203,6 +204,60 @@ def test_an_interrupt_of_the_leader_is_told_to_those_it_ran(control: Control) ->
         control.run(interrupted)
     control.run(note("after"))
     assert notes(control) == ["after"]
+
+
+class _Interrupted:
+    """Goes with every commit; once it is due it is interrupted when the commit is on disk."""
+
+    def __init__(self) -> None:
+        self.is_due = False
+
+    def before_commit(self, connection: apsw.Connection) -> None:
+        connection.execute("INSERT INTO notes VALUES ('followed')")
+
+    def after_commit(self) -> None:
+        is_due, self.is_due = self.is_due, False
+        if is_due:
+            raise KeyboardInterrupt
+
+    def after_rollback(self) -> None:
+        """Have nothing to forget."""
+
+
+def test_after_an_interrupt_behind_the_commit_nobody_is_told_that_nothing_was_recorded(
+    control: Control,
+) -> None:
+    follower = _Interrupted()
+
+    def arming(connection: apsw.Connection) -> None:
+        follower.is_due = True
+        note("a")(connection)
+
+    def refusing(_: apsw.Connection) -> None:
+        raise LockedByPlan("no")
+
+    control.follow(follower)
+    answers = together(control, arming, refusing, note("b"))
+    assert [type(a) for a in answers] == [KeyboardInterrupt, LockedByPlan, StateUnknown]
+    assert notes(control) == ["followed", "a", "b", "followed"], "it is on disk"
+    assert control.run(note("after")) == 5
+    with pytest.raises(KeyboardInterrupt):
+        control.run(arming)
+    assert notes(control)[-2:] == ["a", "followed"]
+
+
+def test_an_interrupt_behind_the_commit_is_told_to_whoever_submitted_as_unknown(
+    control: Control,
+) -> None:
+    follower, told = _Interrupted(), queue.Queue[Outcome[int]]()
+    control.follow(follower)
+    follower.is_due = True
+    control.submit(note("a"), told.put)
+    with pytest.raises(StateUnknown):
+        told.get(timeout=30).get()
+    control.submit(note("b"), told.put)
+    assert told.get(timeout=30).get() == 3
+    assert notes(control) == ["a", "followed", "b", "followed"]
 
 
 def test_a_waiting_writer_that_is_interrupted_leaves_the_others_a_leader(control: Control) -> None:

@@ -19,6 +19,7 @@ from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.adapters.store.sqlite.ledger import SqliteLedger
 from withhold.adapters.store.sqlite.log import FAR, SqliteLog
 from withhold.adapters.store.sqlite.log_keys import LogKeys
+from withhold.adapters.store.sqlite.transaction import MOST_ADDED
 from withhold.domain.checkpoints import (
     OpenedCheckpoint,
     Trust,
@@ -276,6 +277,48 @@ def test_a_transaction_that_is_undone_leaves_nothing_in_the_tree(tmp_path: Path)
         assert ports.log.checkpoint() == note
         fill(ports, WIDTH + 1)
         assert ports.log.verify() == WIDTH + 1
+
+
+def test_what_was_undone_within_a_commit_is_not_in_the_tree(tmp_path: Path) -> None:
+    """The tree takes entries from memory; a job that raises ends it, at any place among the others."""
+
+    def put(name: str) -> None:
+        directory.put_account(ports, AccountRequest(AccountId(name)))
+
+    def refused(transaction: object) -> None:
+        put("never")  # at the position that the next one gets
+        raise LockedByPlan("no")
+
+    def writes_nothing(transaction: object) -> None:
+        raise LockedByPlan("no")
+
+    def change(transaction: object) -> None:
+        for name, failing in (("b", refused), ("c", writes_nothing), ("d", refused)):
+            put(name)
+            with pytest.raises(LockedByPlan):
+                ports.ledger.append(failing)
+
+    for last in ((), ("e",), ("e", "f")):
+        folder = tmp_path / str(len(last))
+        with home(folder) as ports:
+            fill(ports, WIDTH - 2)
+            ports.ledger.append(lambda _: (change(_), *map(put, last)))  # noqa: B023
+            note = ports.log.checkpoint()
+            assert ports.ledger.head() == WIDTH + 1 + len(last)
+        with home(folder) as again:
+            assert again.log.verify() == WIDTH + 1 + len(last)
+            assert again.log.checkpoint() == note
+
+
+def test_a_change_too_long_to_be_remembered_is_in_the_tree_all_the_same(tmp_path: Path) -> None:
+    for far in (MOST_ADDED, MOST_ADDED + 1):
+        with home(tmp_path / str(far)) as ports:
+            fill(ports, 3)
+            fill(ports, 3 + far)
+            note = ports.log.checkpoint()
+        with home(tmp_path / str(far)) as again:
+            assert again.log.checkpoint() == note
+            assert again.log.verify() == 3 + far
 
 
 def test_an_entry_whose_head_could_not_be_signed_is_not_confirmed(tmp_path: Path) -> None:

@@ -181,8 +181,17 @@ def signature(signer: Signs, checkpoint: Checkpoint, seconds: int) -> Signature:
         checkpoint: what is signed. Signing two that do not agree can never be undone.
         seconds: UTC seconds since 1970, for types whose signatures carry a time.
     """
-    key = signer.key
-    raw = signer.sign(message(key, checkpoint, seconds))
+    return line(signer.key, signer.sign(message(signer.key, checkpoint, seconds)), seconds)
+
+
+def line(key: NoteKey, raw: bytes, seconds: int) -> Signature:
+    """Return the line that carries a signature.
+
+    Args:
+        key: what was signed with.
+        raw: the signature over the `message` of this key and this time.
+        seconds: UTC seconds since 1970; not used for a plain Ed25519 signature.
+    """
     time = b"" if key.type is SignatureType.ED25519 else seconds.to_bytes(8, "big")
     return Signature(key.name, key.id, time + raw)
 

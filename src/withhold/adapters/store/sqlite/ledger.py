@@ -56,7 +56,6 @@ class SqliteLedger:
         self._memory = Memory()
         self._consent = ConsentCache()
         self._earlier = EMPTY
-        self._current: tuple[int, SqliteTransaction] | None = None
 
     def append(self, change: Callable[[Transaction], T]) -> T:
         """Run a change in the sequencer's transaction; its result is returned once it is durable."""
@@ -70,11 +69,11 @@ class SqliteLedger:
 
     def transaction(self, connection: apsw.Connection) -> SqliteTransaction:
         """Return the ledger's part of a running job of `Control.run`; nowhere else."""
-        current = self._current
-        if current is not None and current[0] == self._control.epoch:
-            return current[1]
+        current = self._control.memory
+        if isinstance(current, SqliteTransaction):
+            return current
         fresh = SqliteTransaction(connection, self._keys, self._policies)
-        self._current = (self._control.epoch, fresh)
+        self._control.leave(fresh)
         return fresh
 
     def head(self) -> Position:

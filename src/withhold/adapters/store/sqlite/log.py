@@ -2,6 +2,9 @@
 
     jobs -> entries -> [tree grown, full tiles kept] -> COMMIT (fsync) -> [head signed] -> confirmed
 
+The entries of a commit are taken from the memory of the transaction that added them, when the last chain
+value in the table is the one they give; else, after another process or a job that raised, from the table.
+
 The edge of the tree, what no full tile holds yet, is memory alone: it follows from the last tiles and
 the entries after them. So a crash leaves nothing to repair, and an edge that another process has passed
 is caught up from the entries. A head is signed only once its entries are on disk; Ed25519 has no chance
@@ -22,10 +25,12 @@ from withhold.adapters.store.sqlite import kept
 from withhold.adapters.store.sqlite.control import Control
 from withhold.adapters.store.sqlite.entries import head_of
 from withhold.adapters.store.sqlite.log_keys import LogKeys
-from withhold.domain.checkpoints import Checkpoint, LogKey, signature, signed
+from withhold.adapters.store.sqlite.transaction import SqliteTransaction
+from withhold.domain.checkpoints import Checkpoint, LogKey, line, message, signature
 from withhold.domain.jws import Unsigned
+from withhold.domain.ledger import CHAIN_START
 from withhold.domain.names import Position
-from withhold.domain.notes import NoteKey, Signature, SignedNote, Signs, parse_note
+from withhold.domain.notes import NoteKey, Signature, SignedNote, Signs
 from withhold.domain.proofs import LogProof
 from withhold.domain.tiles import (
     ENTRIES,
@@ -45,7 +50,7 @@ from withhold.domain.tree import (
     Proof,
     consistency_proof,
     inclusion_proof,
-    leaf_hash,
+    leaf_hashes,
     root_at,
 )
 from withhold.errors import InputError, VerificationError
@@ -53,14 +58,43 @@ from withhold.errors import InputError, VerificationError
 FAR = 4 * WIDTH  # entries; from further behind the edge is rebuilt from tiles
 
 _STATE = "SELECT coalesce(max(position), 0), (SELECT count(*) FROM log_keys) FROM entries"
+_LAST = (
+    "SELECT position, (SELECT count(*) FROM log_keys), chain FROM entries"
+    " ORDER BY position DESC LIMIT 1"
+)
 _ENTRIES = "SELECT entry FROM entries WHERE position > ? AND position <= ? ORDER BY position"
 
 
-class _Head(NamedTuple):
-    """A tree whose entries are on disk, and its signed checkpoint."""
+class _Grown(NamedTuple):
+    """A tree whose entries may be undone yet, and what is to be signed once they are on disk.
+
+    All but signing is done before the flush: after it, what the processor had at hand is gone, and
+    everything takes several times as long.
+    """
 
     edge: RightEdge
-    note: bytes
+    checkpoint: Checkpoint
+    messages: Sequence[tuple[Signs, bytes]]
+
+    def signed(self) -> _Head:
+        raw = [(signer, signer.sign(message)) for signer, message in self.messages]
+        return _Head(self.edge, self.checkpoint, raw)
+
+
+class _Head(NamedTuple):
+    """A tree whose entries are on disk, and its signatures."""
+
+    edge: RightEdge
+    checkpoint: Checkpoint
+    raw: Sequence[tuple[Signs, bytes]]
+
+    @property
+    def lines(self) -> tuple[Signature, ...]:
+        return tuple(line(signer.key, raw, 0) for signer, raw in self.raw)
+
+    @property
+    def note(self) -> bytes:
+        return bytes(SignedNote(self.checkpoint.text, self.lines))
 
 
 class SqliteLog:
@@ -75,7 +109,7 @@ class SqliteLog:
         self._control = control
         self._keys = keys
         self._head: _Head | None = None
-        self._next: tuple[RightEdge, Sequence[Signs]] | None = None
+        self._next: _Grown | None = None
         control.follow(self)
 
     @property
@@ -86,30 +120,42 @@ class SqliteLog:
 
     def before_commit(self, connection: apsw.Connection) -> None:
         """Grow the tree by the entries of this transaction, and keep the tiles that became full."""
-        size, replaced = _state(connection)
+        last: Any = connection.execute(_LAST).fetchone() or (0, 0, CHAIN_START)
+        size, replaced, chain = last
         edge = self._head.edge if self._head is not None else RightEdge()
         if self._head is not None and size == edge.size:
             return
-        edge, full = _caught_up(connection, edge, size)
-        self._next = (edge, self._keys.signers(connection, replaced, size))
-        # of what another process appended the tiles are there already
-        connection.executemany(
-            "INSERT OR IGNORE INTO tiles VALUES (?, ?, ?)",
-            [(tile.level, tile.number, tile.hashes) for tile in full],
+        memory = self._control.memory
+        added = (
+            memory.added(edge.size, size, chain) if isinstance(memory, SqliteTransaction) else None
         )
+        if added is not None:
+            edge, full = edge.grown(leaf_hashes(added))
+        else:
+            edge, full = _caught_up(connection, edge, size)
+        self._next = self._grown(connection, edge, replaced)
+        if full:  # of what another process appended the tiles are there already
+            connection.executemany(
+                "INSERT OR IGNORE INTO tiles VALUES (?, ?, ?)",
+                [(tile.level, tile.number, tile.hashes) for tile in full],
+            )
 
     def after_commit(self) -> None:
         """Sign the new head; whoever waits is told after this."""
         found, self._next = self._next, None
         if found is not None:
-            self._head = self._signed(*found)
+            self._head = found.signed()
 
     def after_rollback(self) -> None:
         """Forget what the transaction would have added."""
         self._next = None
 
-    def _signed(self, edge: RightEdge, signers: Sequence[Signs]) -> _Head:
-        return _Head(edge, bytes(signed(Checkpoint(self.origin, edge.head()), signers, 0)))
+    def _grown(self, connection: apsw.Connection, edge: RightEdge, replaced: int) -> _Grown:
+        checkpoint = Checkpoint(self.origin, edge.head())
+        signers = self._keys.signers(connection, replaced, edge.size)
+        return _Grown(
+            edge, checkpoint, [(each, message(each.key, checkpoint, 0)) for each in signers]
+        )
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -128,7 +174,8 @@ class SqliteLog:
         return self.proofs((position,))[0]
 
     def proofs(self, positions: Sequence[Position]) -> tuple[LogProof, ...]:
-        edge, note = self._current()
+        current = self._current()
+        edge, note = current.edge, current.note
         hash_at = TileHashes(self._read).at(edge)
         for position in positions:
             if not 0 < position <= edge.size:
@@ -193,16 +240,15 @@ class SqliteLog:
     # --- checkpoints that are kept ----------------------------------------------------------------
 
     def keep(self, seconds: int) -> bytes:
-        edge, note = self._current()
-        head = edge.head()
+        current = self._current()
+        checkpoint, head = current.checkpoint, current.checkpoint.head
         if not head.size:
             raise InputError("checkpoint: the tree is empty; nothing is to be kept of it yet")
         with self._control.read() as connection:
             replaced = _state(connection)[1]
             signers = self._keys.second_signers(connection, replaced, head.size)
-        checkpoint = Checkpoint(self.origin, head)
         lines = tuple(signature(signer, checkpoint, seconds) for signer in signers)
-        whole = SignedNote(checkpoint.text, (*parse_note(note).signatures, *lines))
+        whole = SignedNote(checkpoint.text, (*current.lines, *lines))
         return self._control.run(lambda connection: kept.add(connection, head.size, bytes(whole)))
 
     def kept(self, *, cosigned: bool = False) -> bytes | None:
@@ -234,7 +280,7 @@ class SqliteLog:
             if known is not None and known.edge.size >= size:
                 return known
             edge, _ = _caught_up(connection, known.edge if known else RightEdge(), size)
-            return self._signed(edge, self._keys.signers(connection, replaced, size))
+            return self._grown(connection, edge, replaced).signed()
 
     def _read(self, level: int, number: int) -> bytes:
         with self._control.read() as connection:
@@ -278,7 +324,7 @@ def _state(connection: apsw.Connection) -> tuple[int, int]:
 def _leaves(connection: apsw.Connection, after: int, until: int) -> list[bytes]:
     """Return the leaf hashes of the entries after a position, up to another."""
     rows: Any = connection.execute(_ENTRIES, (after, until))
-    return [leaf_hash(entry) for (entry,) in rows]
+    return leaf_hashes(entry for (entry,) in rows)
 
 
 def _reader(connection: apsw.Connection) -> ReadTile:

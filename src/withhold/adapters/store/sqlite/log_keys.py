@@ -31,6 +31,7 @@ class _InForce(NamedTuple):
     replaced: int
     first: _Keys
     second: _Keys
+    signers: Sequence[tuple[LogKey, SeedSigner]]
 
 
 class LogKeys:
@@ -41,7 +42,7 @@ class LogKeys:
         self._seeds = keys
         self.origin = keys.log_name()
         self._signers: dict[str, SeedSigner] = {}
-        self._in_force = _InForce(-1, (), ())
+        self._in_force = _InForce(-1, (), (), ())
 
     def public(self, connection: apsw.Connection, replaced: int) -> _Keys:
         """Return every Ed25519 key and the sizes it may sign, the newest last.
@@ -63,16 +64,15 @@ class LogKeys:
         self, connection: apsw.Connection, replaced: int, size: int
     ) -> Sequence[SeedSigner]:
         """Return the keys that sign a tree of this size; arguments and errors as of `public`."""
-        return self._of_size(self.public(connection, replaced), size)
+        signers = self._at(connection, replaced).signers
+        return [signer for key, signer in signers if key.may_sign(size)]
 
     def second_signers(
         self, connection: apsw.Connection, replaced: int, size: int
     ) -> Sequence[SeedSigner]:
         """Return the keys that sign a kept checkpoint of this size; the rest as of `public`."""
-        return self._of_size(self.second(connection, replaced), size)
-
-    def _of_size(self, keys: _Keys, size: int) -> Sequence[SeedSigner]:
-        return [self._by_name(str(each.key)) for each in keys if each.may_sign(size)]
+        keys = self.second(connection, replaced)
+        return [self.signer(each.key) for each in keys if each.may_sign(size)]
 
     def signer(self, key: NoteKey) -> SeedSigner:
         """Return what signs with a key.
@@ -105,7 +105,8 @@ class LogKeys:
             for keys, text in ((first, one), (second, other)):
                 keys[-1] = LogKey(keys[-1].key, keys[-1].first, position)
                 keys.append(LogKey(self._by_name(text).key, position))
-        return _InForce(replaced, tuple(first), tuple(second))
+        signers = [(each, self.signer(each.key)) for each in first]
+        return _InForce(replaced, tuple(first), tuple(second), signers)
 
     def _by_name(self, text: str) -> SeedSigner:
         if text not in self._signers:

@@ -12,7 +12,7 @@ Source: design sections 1, 2 and 6. Not here: durability and the lock (`control`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apsw
@@ -56,6 +56,7 @@ from withhold.domain.policy import Policy
 from withhold.errors import StorageError
 from withhold.ports import Remembered
 
+MOST_ADDED = 16_384  # entries remembered of one transaction, some 2 MB; who needs more reads them
 _PAGE = 1_000  # subjects read at once when a change concerns all
 
 
@@ -68,6 +69,9 @@ class SqliteTransaction:
 
     def __init__(self, connection: apsw.Connection, keys: SubjectKeys, policies: Policies) -> None:
         self._connection = connection
+        # for what every change does: a cursor for each statement would cost a third as much again. It is
+        # used only where all it finds is taken before anything else is asked.
+        self._cursor = connection.cursor()
         self._keys = keys
         keys.refresh()
         self._policies = policies
@@ -76,6 +80,8 @@ class SqliteTransaction:
         ).fetchone()
         self.head = Position(last[0]) if last else Position(0)
         self._chain: bytes = last[1] if last else CHAIN_START
+        self._first = self.head
+        self._added: list[bytes] = []
         self._subjects: dict[int, Subject] = {}
         self._in_force: tuple[Policy, Plans] | None = None
         self._next_subject = 0
@@ -104,7 +110,7 @@ class SqliteTransaction:
 
     def find(self, kind: SubjectKind, external_id: str) -> Subject | None:
         """Return the subject of that name, None when there is none."""
-        record = self._connection.execute(
+        record = self._cursor.execute(
             "SELECT record FROM subjects WHERE id = ? AND kind = ?",
             (external_id, SUBJECT_CODE[kind]),
         ).get
@@ -199,7 +205,7 @@ class SqliteTransaction:
             entry, body, previous = self._seal(event, subject, position)
         chain = chained(self._chain, entry)
         kind, effects = KIND_CODE[event.kind], pack_effects(event.effects)
-        self._connection.execute(
+        self._cursor.execute(
             "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (position, kind, entry, chain, subject, previous, body, effects),
         )
@@ -210,7 +216,22 @@ class SqliteTransaction:
                 (position, event.body["key"], event.body["second_key"]),
             )
         self.head, self._chain = position, chain
+        if len(self._added) < MOST_ADDED:
+            self._added.append(entry)
         return position
+
+    def added(self, after: int, head: int, chain: bytes) -> Sequence[bytes] | None:
+        """Return the entries after a position as they were added, None when others have to be read.
+
+        Args:
+            after: a position.
+            head: the position of the last entry in the table now.
+            chain: its chain value in the table. It follows from every entry: where it is the one that
+                the last addition gave, the table holds what was added here, byte for byte.
+        """
+        if self._first != after or self.head != head or self._chain != chain:
+            return None
+        return self._added if len(self._added) == head - after else None
 
     def _seal(
         self, event: Event, subject: SubjectNo, position: Position
@@ -246,7 +267,9 @@ class SqliteTransaction:
                     (record.no, SUBJECT_CODE[record.kind], record.id, data),
                 )
             else:
-                connection.execute("UPDATE subjects SET record = ? WHERE no = ?", (data, record.no))
+                self._cursor.execute(
+                    "UPDATE subjects SET record = ? WHERE no = ?", (data, record.no)
+                )
             self._memorise(record)
         if event.plans:
             connection.executemany(
