@@ -132,7 +132,7 @@ def test_ml_dsa_signs_names_time_and_head() -> None:
 
 def test_a_name_that_does_not_fit_is_refused() -> None:
     with pytest.raises(VerificationError, match="at most 255 bytes, got 256"):
-        message(SECOND.key, replace(CHECKPOINT, origin="o" * 256), NOW)
+        message(SECOND.key, CHECKPOINT._replace(origin="o" * 256), NOW)
 
 
 # --- whom one believes --------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def test_one_witness_twice_is_one_witness() -> None:
 def test_a_witness_that_gives_no_time_has_not_said_that_it_saw_it() -> None:
     timeless = signature(SECOND, CHECKPOINT, 0)
     signed_note = signed(CHECKPOINT, [LOG, FIRST], NOW)
-    both = replace(signed_note, signatures=(*signed_note.signatures, timeless))
+    both = signed_note._replace(signatures=(*signed_note.signatures, timeless))
     with pytest.raises(VerificationError, match="at least 2 witnesses, got 1"):
         opened(bytes(both), ALL, verifies)
 
@@ -181,7 +181,7 @@ def test_a_witness_that_gives_no_time_has_not_said_that_it_saw_it() -> None:
 def test_a_time_beyond_all_times_is_refused() -> None:
     late = signature(FIRST, CHECKPOINT, MAX_SIZE + 1)
     good = signed(CHECKPOINT, [LOG], NOW)
-    both = replace(good, signatures=(*good.signatures, late))
+    both = good._replace(signatures=(*good.signatures, late))
     with pytest.raises(VerificationError, match="that holds"):
         opened(bytes(both), ALL, verifies)
 
@@ -195,7 +195,7 @@ def test_a_line_of_another_length_is_refused(length: int) -> None:
 
 
 def test_a_line_of_a_known_key_that_does_not_hold_refuses_the_whole() -> None:
-    other = replace(CHECKPOINT, head=TreeHead(1235, ROOT))
+    other = CHECKPOINT._replace(head=TreeHead(1235, ROOT))
     for known in (LOG, QUANTUM, FIRST, SECOND):
         wrong = signature(known, other, NOW)
         good = signed(CHECKPOINT, [LOG, QUANTUM, FIRST, SECOND], NOW)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 
@@ -238,7 +237,7 @@ def test_an_inclusion_proof_with_anything_altered_is_refused(
     proof, top = inclusion_proof(index, size, hash_at(size)), head(size)
     wrongs = [
         (flipped(leaf, data), index, proof, top),
-        (leaf, index, proof, replace(top, root=flipped(top.root, data))),
+        (leaf, index, proof, top._replace(root=flipped(top.root, data))),
         (leaf, index, (*proof, leaf), top),
         (leaf, index, (*proof[:-1], proof[-1][:-1]) if proof else (b"",), top),
     ]
@@ -263,8 +262,8 @@ def test_a_consistency_proof_with_anything_altered_is_refused(
     before, after = head(old), head(new)
     proof = consistency_proof(old, new, hash_at(new))
     wrongs = [
-        (replace(before, root=flipped(before.root, data)), after, proof),
-        (before, replace(after, root=flipped(after.root, data)), proof),
+        (before._replace(root=flipped(before.root, data)), after, proof),
+        (before, after._replace(root=flipped(after.root, data)), proof),
         (before, after, (*proof, after.root)),
         (before, after, (*proof, b"short")),
     ]

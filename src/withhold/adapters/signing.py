@@ -56,15 +56,13 @@ class SeedSigner:
 
 def verifies(key: NoteKey, message: bytes, signature: bytes, /) -> bool:
     """Return whether the key made the signature; implements `ports.Verifier`."""
+    known = _ml_dsa if key.type is SignatureType.ML_DSA_44 else _ed25519
     try:
-        _public(key.type, key.public).verify(signature, message)
+        known(key.public).verify(signature, message)
     except (InvalidSignature, ValueError):  # ValueError: the key is no point of the curve
         return False
     return True
 
 
-@lru_cache(maxsize=64)
-def _public(kind: SignatureType, public: bytes) -> Ed25519PublicKey | MLDSA44PublicKey:
-    if kind is SignatureType.ML_DSA_44:
-        return MLDSA44PublicKey.from_public_bytes(public)
-    return Ed25519PublicKey.from_public_bytes(public)
+_ed25519 = lru_cache(maxsize=64)(Ed25519PublicKey.from_public_bytes)
+_ml_dsa = lru_cache(maxsize=64)(MLDSA44PublicKey.from_public_bytes)

@@ -48,8 +48,7 @@ MAX_SIZE = 2**63 - 1
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """The head of one log.
 
     Attributes:
@@ -226,20 +225,25 @@ def opened(note: bytes, trust: Trust, verifies: Verifies) -> OpenedCheckpoint:
     known = _known(trust)
     times: dict[tuple[str, bytes], int] = {}
     for line in parsed.signatures:
-        key = known.get((line.name, line.key_id))
-        if key is not None:
-            times[line.name, line.key_id] = checked(key, line, checkpoint, verifies)
+        named = line.name, line.key_id
+        if named in known:
+            times[named] = checked(known[named], line, checkpoint, verifies, parsed.text)
     # 4. the log itself signed it, with a key that may sign a tree of this size
-    log_keys = [each.key for each in trust.log_keys if each.may_sign(checkpoint.head.size)]
-    signed_by = tuple([key for key in log_keys if (key.name, key.id) in times])
+    signed_by = tuple(
+        [
+            each.key
+            for each in trust.log_keys
+            if each.may_sign(checkpoint.head.size) and (each.key.name, each.key.id) in times
+        ]
+    )
     if not signed_by:
         raise VerificationError(
             f"checkpoint: expected a signature of a key of {trust.origin!r} for size "
             f"{checkpoint.head.size}, got none"
         )
     # 5. enough witnesses saw it; a line without a time is no statement that they did
-    seen = ((key, times.get((key.name, key.id))) for key in trust.witnesses)
-    witnessed = tuple((key, time) for key, time in seen if time)
+    seen = [(key, times.get((key.name, key.id))) for key in trust.witnesses]
+    witnessed = tuple([(key, time) for key, time in seen if time])
     if len(witnessed) < trust.quorum:
         raise VerificationError(
             f"checkpoint: expected at least {trust.quorum} witnesses, got {len(witnessed)}"
@@ -249,18 +253,30 @@ def opened(note: bytes, trust: Trust, verifies: Verifies) -> OpenedCheckpoint:
 
 def _known(trust: Trust) -> dict[tuple[str, bytes], NoteKey]:
     known: dict[tuple[str, bytes], NoteKey] = {}
-    for key in (*(each.key for each in trust.log_keys), *trust.witnesses):
-        if known.setdefault((key.name, key.id), key) != key:
+    for key in (*[each.key for each in trust.log_keys], *trust.witnesses):
+        found = known.setdefault((key.name, key.id), key)
+        if found is not key and found != key:
             raise InputError(f"keys: two of {key.name!r} have one id; rename one of them")
     return known
 
 
-def checked(key: NoteKey, line: Signature, checkpoint: Checkpoint, verifies: Verifies) -> int:
-    """Check one line of a known key; return its time, 0 when it has none."""
+def checked(
+    key: NoteKey,
+    line: Signature,
+    checkpoint: Checkpoint,
+    verifies: Verifies,
+    text: str | None = None,
+) -> int:
+    """Check one line of a known key; return its time, 0 when it has none.
+
+    The text of the checkpoint need not be written anew where it is at hand: it has one form.
+    """
     is_plain = key.type is SignatureType.ED25519
     seconds = 0 if is_plain else int.from_bytes(line.data[:8], "big")
     raw = line.data if is_plain else line.data[8:]
-    if seconds > MAX_SIZE or not verifies(key, message(key, checkpoint, seconds), raw):
+    if seconds > MAX_SIZE or not verifies(
+        key, text.encode() if is_plain and text else message(key, checkpoint, seconds), raw
+    ):
         raise VerificationError(
             f"checkpoint: expected a signature of {key.name!r} that holds, got one that does not"
         )

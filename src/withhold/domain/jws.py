@@ -25,14 +25,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from withhold.domain.ledger import canonical
-from withhold.domain.notes import NoteKey
+from withhold.domain.notes import NoteKey, encoded
 from withhold.errors import VerificationError
 
 SIGNATURE_BYTES = 64
 MAX_HEADER = 1024
-_PLAIN = bytes.maketrans(
-    b"-_+/=", b"+/   "
-)  # what is of plain base64 alone becomes no letter at all
 _KEY_ID = re.compile(r"[!-~]{1,255}", re.ASCII)
 
 
@@ -130,16 +127,17 @@ def _encoded(data: bytes) -> str:
 
 def _decoded(text: str) -> bytes:
     """Return the bytes of base64url without padding; only one text stands for them."""
-    padding = b"=" * (-len(text) % 4)
+    plain = text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4)
     try:
-        data = binascii.a2b_base64(
-            text.encode("ascii").translate(_PLAIN) + padding, strict_mode=True
-        )
+        data = binascii.a2b_base64(plain, strict_mode=True)
     except ValueError:  # no base64url, or not even ASCII
         data = b""
     end = len(data) % 3  # bytes in the last letters, which alone could have been written otherwise
-    if len(data) * 4 // 3 + bool(end) != len(text) or (
-        end and _encoded(data[-end:]) != text[-end - 1 :]
+    if (
+        len(data) * 4 // 3 + bool(end) != len(text)
+        or "+" in text
+        or "/" in text
+        or (end and encoded(data[-end:]) != plain[-4:])
     ):
         raise VerificationError("expected base64url in its one form, without padding")
     return data

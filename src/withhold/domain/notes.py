@@ -19,9 +19,8 @@ from __future__ import annotations
 
 import binascii
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple, Protocol
 
@@ -32,7 +31,7 @@ MAX_SIGNATURES = 32
 
 _ID_BYTES = 4
 _DASH = "\N{EM DASH} "
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_CONTROL = bytes({*range(32)} - {ord("\n")})
 _NOT_IN_NAMES = re.compile(r"[\s+\x00-\x1f]")  # spaces of any script
 
 
@@ -59,6 +58,7 @@ class NoteKey:
         name: a URL without a scheme by custom, without spaces and plus signs.
         type: what it signs with.
         public: the public key as its specification writes it.
+        id: the 4 bytes that stand in a signature line; they follow from the rest.
 
     Raises:
         InputError: the name is not one, or the key has another length.
@@ -67,6 +67,7 @@ class NoteKey:
     name: str
     type: SignatureType
     public: bytes
+    id: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not is_name(self.name):
@@ -76,20 +77,12 @@ class NoteKey:
         expected = PUBLIC_KEY_BYTES[self.type]
         if len(self.public) != expected:
             raise InputError(f"key: expected {expected} bytes, got {len(self.public)}")
-
-    @property
-    def id(self) -> bytes:
-        """The 4 bytes that stand in a signature line."""
-        return _id(self.name, int(self.type), self.public)
+        named = self.name.encode() + b"\n" + bytes((self.type,)) + self.public
+        object.__setattr__(self, "id", sha256(named).digest()[:_ID_BYTES])
 
     def __str__(self) -> str:
         """Return the verifier key: what is handed to those who check."""
         return f"{self.name}+{self.id.hex()}+{encoded(bytes((self.type,)) + self.public)}"
-
-
-@lru_cache(maxsize=1024)
-def _id(name: str, kind: int, public: bytes) -> bytes:
-    return sha256(name.encode() + b"\n" + bytes((kind,)) + public).digest()[:_ID_BYTES]
 
 
 class Verifies(Protocol):
@@ -131,8 +124,7 @@ class Signature(NamedTuple):
         return f"{_DASH}{self.name} {encoded(self.key_id + self.data)}\n"
 
 
-@dataclass(frozen=True, slots=True)
-class SignedNote:
+class SignedNote(NamedTuple):
     """A text and the lines that sign it. Nothing is known of it until they were checked."""
 
     text: str
@@ -175,7 +167,7 @@ def parse_note(data: bytes) -> SignedNote:
         note = data.decode()
     except UnicodeDecodeError:
         raise VerificationError("note: expected UTF-8") from None
-    if _CONTROL.search(note):
+    if len(data.translate(None, _CONTROL)) != len(data):
         raise VerificationError("note: expected no control characters but newlines")
     end = note.rfind("\n\n") + 1
     if end <= 1:
@@ -196,7 +188,7 @@ def parse_signatures(text: str) -> tuple[Signature, ...]:
         raise VerificationError(
             f"note: expected at most {MAX_SIGNATURES} signatures, got {len(lines)}"
         )
-    return tuple(_signature(line) for line in lines)
+    return tuple(map(_signature, lines))
 
 
 def _signature(line: str) -> Signature:

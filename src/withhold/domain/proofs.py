@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from withhold.domain.checkpoints import MAX_SIZE, OpenedCheckpoint, Trust, opened
@@ -30,10 +29,11 @@ MAX_HASHES = 63  # a tree of 2**63 leaves
 MAX_EXTRA_BYTES = 64 * 1024
 MAX_PROOF_BYTES = MAX_NOTE_BYTES + 2 * MAX_EXTRA_BYTES
 
-_FIRST = "c2sp.org/tlog-proof@v1"
-_INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})", re.ASCII)
-_EXTRA = "extra "
-_LENGTHS = frozenset({HASH_BYTES})
+_FIRST = b"c2sp.org/tlog-proof@v1"
+_INDEX = re.compile(rb"index (0|[1-9][0-9]{0,18})(?=\n|\Z)")
+_EXTRA = b"extra "
+# in the last letter two bits are no part of the hash, and zero in the one form of base64
+_HASHES = re.compile(rb"(?:\n[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,10 @@ class LogProof:
         """Return the proof as it is served and kept."""
         lines = [_FIRST]
         if self.extra is not None:
-            lines.append(_EXTRA + encoded(self.extra))
-        lines.append(f"index {self.index}")
-        lines.extend(map(encoded, self.path))
-        return "\n".join((*lines, "", "")).encode() + self.checkpoint
+            lines.append(_EXTRA + encoded(self.extra).encode())
+        lines.append(b"index %d" % self.index)
+        lines.extend(encoded(each).encode() for each in self.path)
+        return b"\n".join((*lines, b"", self.checkpoint))
 
 
 def parse_proof(data: bytes) -> LogProof:
@@ -71,30 +71,24 @@ def parse_proof(data: bytes) -> LogProof:
     if len(data) > MAX_PROOF_BYTES:
         raise VerificationError(f"proof: expected at most {MAX_PROOF_BYTES} bytes, got {len(data)}")
     top, divider, checkpoint = data.partition(b"\n\n")
-    lines = top.decode(errors="replace").split("\n")
-    if not divider or lines.pop(0) != _FIRST:
-        raise VerificationError(f"proof: expected a first line {_FIRST} and an empty line")
+    first, _, rest = top.partition(b"\n")
+    if not divider or first != _FIRST:
+        raise VerificationError(f"proof: expected a first line {_FIRST.decode()} and an empty line")
     extra = None
-    if lines and lines[0].startswith(_EXTRA):
-        extra = decoded(lines.pop(0).removeprefix(_EXTRA))
-    index = _INDEX.fullmatch(lines.pop(0)) if lines else None
-    if index is None or int(index[1]) > MAX_SIZE:
+    if rest.startswith(_EXTRA):
+        line, _, rest = rest.partition(b"\n")
+        extra = decoded(line.removeprefix(_EXTRA).decode(errors="replace"))
+    found = _INDEX.match(rest)
+    index = int(found[1]) if found else MAX_SIZE + 1
+    if not found or index > MAX_SIZE:
         raise VerificationError("proof: expected a line with the index of the entry")
-    if len(lines) > MAX_HASHES or (extra and len(extra) > MAX_EXTRA_BYTES):
+    hashes = rest[found.end() :]
+    if hashes.count(b"\n") > MAX_HASHES or (extra and len(extra) > MAX_EXTRA_BYTES):
         raise VerificationError("proof: it is longer than any proof of a tree")
-    return LogProof(int(index[1]), _path(lines), checkpoint, extra)
-
-
-def _path(lines: Sequence[str]) -> Proof:
-    """Return the hashes of lines in base64, of which only one stands for each."""
-    try:
-        hashes = tuple(map(binascii.a2b_base64, lines))
-    except ValueError:  # no base64, or not even ASCII
-        hashes = ()
-    again = b"".join(map(binascii.b2a_base64, hashes))
-    if again != "\n".join((*lines, "")).encode() or not _LENGTHS.issuperset(map(len, hashes)):
+    if not _HASHES.fullmatch(hashes):
         raise VerificationError(f"proof: expected hashes of {HASH_BYTES} bytes, one a line")
-    return hashes
+    path = tuple(map(binascii.a2b_base64, hashes.split()))
+    return LogProof(index, path, checkpoint, extra)
 
 
 def check_proof(leaf: bytes, proof: LogProof, trust: Trust, verifies: Verifies) -> OpenedCheckpoint:

@@ -22,13 +22,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from enum import StrEnum
 from functools import lru_cache
 from json.encoder import encode_basestring
-from operator import attrgetter
-from typing import NamedTuple, get_args, get_type_hints
+from operator import attrgetter, itemgetter
+from types import NoneType
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 from withhold.domain.ledger import EventKind, Json, canonical
 from withhold.domain.names import Position
@@ -38,6 +39,8 @@ from withhold.errors import VerificationError
 MAX_TIME = 253_402_300_800_000  # the year 10000, in milliseconds: where calendars of programs end
 
 FACTS = "withhold:facts"
+_FACTS_BEGIN = f',"{FACTS}":'.encode()
+_TIME = "T%02d:%02d:%02d.%03dZ"  # filled in two thirds of the time that an f-string takes
 _EPOCH = date(1970, 1, 1).toordinal()
 _CONTEXT: Json = {
     "ai": "https://w3id.org/dpv/ai#",
@@ -50,7 +53,9 @@ _CONTEXT: Json = {
     "xsd": "http://www.w3.org/2001/XMLSchema#",
 }
 _quoted = encode_basestring
-_PLACE = re.compile(r'"(%\(\w+\)s)"')
+_facts_in = json.JSONDecoder().decode
+_PLACE = re.compile(r'"\{(\w+)\}"')
+_OUT, _INTEREST = EventKind.OPTED_OUT.value, LegalBasis.LEGITIMATE_INTEREST.value
 _CHOICES = {EventKind.OPTED_OUT.value: "dpv:OptingOutFromProcess"} | {
     EventKind.OPTED_IN.value: "dpv:OptingInToProcess"
 }
@@ -118,6 +123,11 @@ class Facts(NamedTuple):
         )
 
 
+# what a statement writes anew
+_WRITTEN = ("recorded", "requested", "identifier", "id")
+_NUMBERS = ("position", "recorded_at", "requested_at")
+_numbers = attrgetter(*_NUMBERS)
+_Takes = Callable[[tuple[object, ...]], tuple[Any, ...]]
 _TYPES = tuple(  # exactly these, so that no boolean passes for a number
     tuple(int if each is Position else each for each in (get_args(hint) or (hint,)))
     for hint in get_type_hints(Facts).values()
@@ -190,8 +200,8 @@ def _status(kind: Json, before: Json, basis: Json) -> str | None:
     """Return the term for an entry; None for what is no choice."""
     if kind not in _CHOICES:
         return None
-    is_out = kind == EventKind.OPTED_OUT.value
-    if basis == LegalBasis.LEGITIMATE_INTEREST.value:
+    is_out = kind == _OUT
+    if basis == _INTEREST:
         return "LegitimateInterestObjected" if is_out else "LegitimateInterestNotObjected"
     if not is_out:
         return "ConsentGiven"
@@ -235,10 +245,11 @@ class _Shape(NamedTuple):
     basis: str | None
     purpose: str | None
     is_organization: bool
-    has_subject: bool
-    has_notice: bool
-    has_surface: bool
-    has_request: bool
+    types: tuple[type, ...]
+
+    def has(self, name: str) -> bool:
+        """Return whether a fact is told."""
+        return self.types[Facts._fields.index(name)] is not NoneType
 
 
 def statement(facts: Facts) -> bytes:
@@ -247,35 +258,38 @@ def statement(facts: Facts) -> bytes:
     Writing it anew is much of what checking a receipt costs. So its text is put together once for each
     shape, with places for what differs.
     """
-    shape = _Shape(
-        facts.kind,
-        facts.status,
-        facts.basis,
-        facts.purpose,
-        facts.holder == "organization",
-        facts.subject is not None,
-        facts.notice is not None,
-        facts.surface is not None,
-        facts.requested_at is not None,
+    types = tuple(map(type, facts))
+    is_organization = facts.holder == "organization"
+    shape = _Shape(facts.kind, facts.status, facts.basis, facts.purpose, is_organization, types)
+    text, texts, places = _template(shape)
+    identifier = _quoted(f"{facts.log}/{facts.position}")
+    values = (
+        f'"{utc(facts.recorded_at)}"',
+        f'"{utc(facts.requested_at or 0)}"',
+        identifier,
+        '"urn:withhold:receipt:' + identifier[1:],
+        *_numbers(facts),
+        *map(_quoted, texts(facts)),
     )
-    quoted = [_quoted(v) if isinstance(v, str) else "null" if v is None else v for v in facts]
-    values = dict(zip(Facts._fields, quoted, strict=True))
-    values["identifier"] = identifier = _quoted(f"{facts.log}/{facts.position}")
-    values["inner"] = identifier[1:-1]
-    values["recorded"] = f'"{utc(facts.recorded_at)}"'
-    values["requested"] = f'"{utc(facts.requested_at or 0)}"'
-    return (_template(shape) % values).encode()
+    return (text % places(values)).encode()
 
 
 @lru_cache(maxsize=1024)  # few shapes ever come
-def _template(shape: _Shape) -> str:
-    """Return the statements of a shape, as canonical JSON with a place for each text and number."""
+def _template(shape: _Shape) -> tuple[str, _Takes, _Takes]:
+    """Return what the statements of a shape have in common.
+
+    Returns:
+        Their canonical JSON with places for values; what takes the texts out of facts; and what takes
+        the values in the order of the places, out of what is written anew, numbers and those texts.
+    """
+    said = dict(zip(Facts._fields, shape.types, strict=True))
+    texts = [name for name, each in said.items() if each is str]
     found: dict[str, Json] = {
         "@context": _CONTEXT,
-        "@id": "urn:withhold:receipt:%(inner)s",
+        "@id": "{id}",
         "@type": "withhold:Receipt",
-        "dct:identifier": "%(identifier)s",
-        FACTS: {name: f"%({name})s" for name in Facts._fields},
+        "dct:identifier": "{identifier}",
+        FACTS: {name: f"{{{name}}}" for name in Facts._fields},
     }
     if shape.status is not None:
         found |= {
@@ -283,30 +297,34 @@ def _template(shape: _Shape) -> str:
             "dct:conformsTo": {"@id": "dpv-27560:receipt"},
             "dpv:hasRecordOfActivity": _record(shape),
         }
-    return _PLACE.sub(r"\1", canonical(found).decode())
+    untold = {f'"{{{name}}}"' for name, each in said.items() if each is NoneType}
+    text = _PLACE.sub(lambda at: "null" if at[0] in untold else at[0], canonical(found).decode())
+    values = (*_WRITTEN, *_NUMBERS, *texts)
+    places = map(values.index, _PLACE.findall(text))
+    return _PLACE.sub("%s", text), attrgetter(*texts), itemgetter(*places)
 
 
 def _record(shape: _Shape) -> dict[str, Json]:
     """Return the consent record of a choice."""
     status: dict[str, Json] = {"@type": f"dpv:{shape.status}"}
-    if shape.has_surface:
-        status["dpv:hasIndicationMethod"] = "%(surface)s"
-    if shape.has_request:
-        status["dpv:isIndicatedAtTime"] = {"@type": "xsd:dateTime", "@value": "%(requested)s"}
+    if shape.has("surface"):
+        status["dpv:hasIndicationMethod"] = "{surface}"
+    if shape.has("requested_at"):
+        status["dpv:isIndicatedAtTime"] = {"@type": "xsd:dateTime", "@value": "{requested}"}
     found: dict[str, Json] = {
         "@type": "dpv:ConsentRecord",
         "dct:conformsTo": {"@id": "dpv-27560:record"},
-        "dct:created": {"@type": "xsd:dateTime", "@value": "%(recorded)s"},
-        "dct:identifier": "%(identifier)s",
+        "dct:created": {"@type": "xsd:dateTime", "@value": "{recorded}"},
+        "dct:identifier": "{identifier}",
         "dpv:hasConsentStatus": status,
-        "dpv:hasDataController": {"@type": "dpv:DataController", "dct:identifier": "%(log)s"},
+        "dpv:hasDataController": {"@type": "dpv:DataController", "dct:identifier": "{log}"},
         "dpv:hasProcess": _process(shape),
     }
-    if shape.has_subject:
+    if shape.has("subject"):
         kind = "dpv:Organisation" if shape.is_organization else "dpv:DataSubject"
-        found["dpv:hasDataSubject"] = {"@type": kind, "dct:identifier": "%(subject)s"}
-    if shape.has_notice:
-        found["dpv:hasNotice"] = {"@type": "dpv:PrivacyNotice", "dct:identifier": "%(notice)s"}
+        found["dpv:hasDataSubject"] = {"@type": kind, "dct:identifier": "{subject}"}
+    if shape.has("notice"):
+        found["dpv:hasNotice"] = {"@type": "dpv:PrivacyNotice", "dct:identifier": "{notice}"}
     return found
 
 
@@ -314,8 +332,8 @@ def _process(shape: _Shape) -> dict[str, Json]:
     """Return the use of the data that the choice is about."""
     found: dict[str, Json] = {
         "@type": "dpv:Process",
-        "dct:identifier": "%(product)s",
-        "dct:title": "%(label)s",
+        "dct:identifier": "{product}",
+        "dct:title": "{label}",
         "dpv:hasEntityInvolvement": {"@id": _CHOICES[shape.kind]},
         "dpv:hasLegalBasis": {"@id": _BASES.get(shape.basis or "", "dpv:LegalBasis")},
     }
@@ -333,12 +351,12 @@ def facts_in(payload: bytes) -> Facts:
         VerificationError: it has none, or says something else than they do.
     """
     # they stand last, and a quotation mark inside a text has a backslash before it
-    _, found, rest = payload.rpartition(b',"' + FACTS.encode() + b'":')
+    begin = payload.rfind(_FACTS_BEGIN)
     try:
-        said = json.loads(rest[:-1].decode())
+        said = _facts_in(payload[begin + len(_FACTS_BEGIN) : -1].decode())
     except (ValueError, RecursionError):
-        found = b""
-    if not found:
+        begin = -1
+    if begin < 0:
         raise VerificationError("expected a statement with the facts of a receipt at its end")
     facts = parse_facts(said)
     if statement(facts) != payload:
@@ -349,9 +367,9 @@ def facts_in(payload: bytes) -> Facts:
 def utc(milliseconds: int) -> str:
     """Return UTC milliseconds since 1970 as ISO 8601."""
     day, rest = divmod(milliseconds, 86_400_000)
-    minutes, rest = divmod(rest, 60_000)
     seconds, rest = divmod(rest, 1_000)
-    return f"{_date(day)}T{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}.{rest:03d}Z"
+    time = seconds // 3600, seconds // 60 % 60, seconds % 60, rest
+    return _date(day) + _TIME % time
 
 
 @lru_cache(maxsize=4096)

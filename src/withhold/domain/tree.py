@@ -12,7 +12,8 @@ needs at most 64 of them to grow: its peaks, one for each bit of its size.
 Invariants: a frontier is a value, so that a transaction that is undone leaves nothing behind; a proof
 is checked by the steps of the specification, without any hash reader.
 
-Source: RFC 6962, section 2.1; the steps of checking are those of RFC 9162, sections 2.1.3.2 and 2.1.4.2.
+Source: RFC 6962, section 2.1; the steps of checking are those of RFC 9162, sections 2.1.3.2 and 2.1.4.2
+(of an inclusion proof, how many hashes the walk takes is worked out before it).
 Not here: where nodes are stored (`tiles`), who signs a root (`checkpoints`).
 """
 
@@ -22,11 +23,13 @@ import hmac
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 from withhold.errors import InputError, VerificationError
 
 HASH_BYTES = 32
 EMPTY_ROOT = sha256(b"").digest()
+_LENGTHS = frozenset({HASH_BYTES})
 _LEAF, _NODE = b"\x00", b"\x01"
 
 HashAt = Callable[[int, int], bytes]
@@ -57,8 +60,7 @@ def paired(row: Sequence[bytes]) -> list[bytes]:
     return [sha256(_NODE + left + right).digest() for left, right in zip(each, each, strict=False)]
 
 
-@dataclass(frozen=True, slots=True)
-class TreeHead:
+class TreeHead(NamedTuple):
     """What one tree is: two trees with the same head have the same entries.
 
     Attributes:
@@ -211,21 +213,24 @@ def check_inclusion(leaf: bytes, index: int, proof: Proof, head: TreeHead) -> No
     """
     _check_form((leaf, head.root, *proof))
     # 1. the index is inside the tree
-    _expect(0 <= index < head.size, f"an index from 0 to {head.size - 1}", index)
-    # 2. fn walks from the leaf, sn from the last leaf, to the root; 3. r is the hash so far
-    fn, sn, r = index, head.size - 1, leaf
-    for number, p in enumerate(proof):
-        if sn == 0:  # 4a. the root was reached before the proof ended
-            raise _too_long(number, proof)
-        if fn & 1 or fn == sn:  # 4b. a right child, or the last of its level: p is to the left
-            r = sha256(_NODE + p + r).digest()
-            while not fn & 1 and fn:  # levels at which the last node has no neighbour
-                fn, sn = fn >> 1, sn >> 1
-        else:
-            r = sha256(_NODE + r + p).digest()
-        fn, sn = fn >> 1, sn >> 1  # 4c. one level up
-    # 5. the root was reached, and is the one of the head
-    _expect(sn == 0, f"an inclusion proof of more than {len(proof)} hashes", len(proof))
+    if not 0 <= index < head.size:
+        raise _unexpected(f"an index from 0 to {head.size - 1}", index)
+    # 2. fn walks from the leaf, sn from the last leaf; below where they meet each level has a hash,
+    # above it each level at which both are right children (the others have no neighbour there)
+    fn, meet = index, (index ^ (head.size - 1)).bit_length()
+    needed = meet + (index >> meet).bit_count()
+    # 4a. the root is reached exactly where the proof ends
+    if len(proof) > needed:
+        raise _too_long(needed, proof)
+    if len(proof) < needed:
+        raise _unexpected(f"an inclusion proof of more than {len(proof)} hashes", len(proof))
+    r = leaf  # 3. the hash so far
+    for p in proof[:meet]:
+        r = sha256(_NODE + p + r if fn & 1 else _NODE + r + p).digest()
+        fn >>= 1  # 4c. one level up
+    for p in proof[meet:]:  # 4b. a right child, or the last of its level: p is to the left
+        r = sha256(_NODE + p + r).digest()
+    # 5. the root is the one of the head
     _expect_root("inclusion proof", head.root, r)
 
 
@@ -272,11 +277,9 @@ def check_consistency(old: TreeHead, new: TreeHead, proof: Proof) -> None:
 
 def _check_form(hashes: Proof) -> None:
     """Check lengths, so that no two proofs mean the same bytes."""
-    for each in hashes:
-        if len(each) != HASH_BYTES:
-            raise VerificationError(
-                f"proof: expected hashes of {HASH_BYTES} bytes, got {len(each)}"
-            )
+    if not _LENGTHS.issuperset(map(len, hashes)):
+        wrong = next(len(each) for each in hashes if len(each) != HASH_BYTES)
+        raise _unexpected(f"hashes of {HASH_BYTES} bytes", wrong)
 
 
 def _too_long(needed: int, proof: Proof) -> VerificationError:
@@ -285,7 +288,11 @@ def _too_long(needed: int, proof: Proof) -> VerificationError:
 
 def _expect(holds: bool, expected: str, got: int) -> None:
     if not holds:
-        raise VerificationError(f"proof: expected {expected}, got {got}")
+        raise _unexpected(expected, got)
+
+
+def _unexpected(expected: str, got: int) -> VerificationError:
+    return VerificationError(f"proof: expected {expected}, got {got}")
 
 
 def _expect_root(which: str, expected: bytes, got: bytes) -> None:
