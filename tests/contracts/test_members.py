@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.fakes.ledger import POLICY, MemoryLedger, ports_over
 from tests.fakes.members import MemoryMembers
-from tests.fakes.sessions import MemorySessions
 from withhold.adapters.embedded import open_embedded
 from withhold.domain.directory import SubjectKind
 from withhold.domain.names import AccountId, OrganizationId, PlanId, ProductId
@@ -50,7 +49,7 @@ class World:
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     if request.param == "memory":
         ledger = MemoryLedger()
-        ports = replace(ports_over(ledger), sessions=MemorySessions())
+        ports = ports_over(ledger)
         policies.adopt(ports, POLICY)
         yield World(ports, MemoryMembers(ledger))
         return

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 import withhold
 from tests.fakes.faults import Faults, no_faults, written
+from tests.fakes.sessions import MemorySessions
 from withhold.adapters.store.sqlite.consent import ArrayTable
 from withhold.domain import policy_file
 from withhold.domain.absence import secret_commitment, tag_secret
@@ -71,9 +72,10 @@ class TickingClock:
 
 
 def ports_over(ledger: Ledger) -> Ports:
-    """Return ports of which only the ledger and the clock may be used."""
+    """Return ports of which only ledger, clock and sessions may be used."""
     unused = dict.fromkeys(Ports.__dataclass_fields__)
-    return Ports(**{**unused, "ledger": ledger, "clock": TickingClock()})  # type: ignore[arg-type]
+    used = {"ledger": ledger, "clock": TickingClock(), "sessions": MemorySessions()}
+    return Ports(**{**unused, **used})  # type: ignore[arg-type]
 
 
 @dataclass
