@@ -9,7 +9,7 @@ from withhold.adapters.signing import verifies
 from withhold.domain.checkpoints import LogKey, Trust, opened
 from withhold.domain.notes import parse_key
 from withhold.domain.tiles import WIDTH
-from withhold.domain.tree import HASH_BYTES
+from withhold.domain.tree import HASH_BYTES, TreeHead, check_consistency
 from withhold.services import log as logs
 
 
@@ -87,3 +87,21 @@ def test_replaced_keys_are_listed_with_the_sizes_they_may_sign(api: Api) -> None
     filled(api, 4)
     opened(before, trust(api), verifies)
     opened(api.client.get("/log/checkpoint").content, trust(api), verifies)
+
+
+def test_a_consistency_proof_is_given_for_any_two_sizes_and_never_changes(api: Api) -> None:
+    filled(api, 9)
+    for old in range(1, 10):
+        for new in range(old, 10):
+            answered = api.client.get(f"/log/consistency/{old}/{new}")
+            assert answered.headers["cache-control"].endswith("immutable")
+            found = answered.json()
+            assert (found["old"], found["new"]) == (old, new)
+            heads = [TreeHead(size, api.ports.log.root(size)) for size in (old, new)]
+            check_consistency(*heads, tuple(bytes.fromhex(each) for each in found["hashes"]))
+
+
+@pytest.mark.parametrize("sizes", ["0/3", "4/3", "3/99", "x/3", "3/-1", "03/3", "1/" + "9" * 40])
+def test_a_consistency_proof_of_sizes_that_there_are_not_is_refused(api: Api, sizes: str) -> None:
+    filled(api, 5)
+    assert api.client.get(f"/log/consistency/{sizes}").status_code == 404

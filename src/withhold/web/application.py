@@ -74,6 +74,7 @@ LOG: tuple[HTTPRouteHandler, ...] = (
     log.get_witnessed,
     log.get_keys,
     log.get_tile,
+    log.get_consistency,
 )
 """What anyone may read: no token is asked for."""
 

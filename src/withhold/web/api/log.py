@@ -4,6 +4,7 @@
     /log/checkpoint/kept       the newest one that is signed with ML-DSA-44 as well
     /log/checkpoint/witnessed  the newest one that a witness cosigned
     /log/tile/…                tiles and bundles of entries; a full one never changes
+    /log/consistency/OLD/NEW   that the tree of one size begins with that of another
     /log/keys                  verifier keys, with the sizes they may sign
 
 No token opens them and none is needed: entries are commitments and tell nothing of anybody.
@@ -13,6 +14,7 @@ Source: C2SP tlog-tiles. Not here: what an entry says (receipts).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,14 +29,19 @@ from withhold.errors import InputError
 from withhold.ports import Log
 from withhold.services import log as logs
 from withhold.web.auth import ports_of
-from withhold.web.routes import answer, off_loop
+from withhold.web.routes import off_loop
+
+_SIZE = re.compile(r"[1-9][0-9]{0,15}")
 
 TEXT, BYTES = "text/plain", "application/octet-stream"
 NEVER = "no-store"
 FOR_EVER = "public, max-age=31536000, immutable"
 SOON_OVER = "public, max-age=3600"  # a partial tile holds as well, but nobody needs it for long
 
-_PLAIN: Mapping[str, str] = {"X-Content-Type-Options": "nosniff"}
+_PLAIN: Mapping[str, str] = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -62,6 +69,14 @@ def _listed(keys: tuple[LogKey, ...]) -> list[Key]:
     return [Key(str(each.key), each.first, each.last) for each in keys]
 
 
+class Consistency(msgspec.Struct, frozen=True):
+    """A consistency proof of RFC 9162: hashes of 32 bytes, hexadecimal, in its order."""
+
+    old: int
+    new: int
+    hashes: list[str]
+
+
 @get("/checkpoint")
 async def get_checkpoint(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Give the newest checkpoint."""
@@ -84,7 +99,8 @@ async def get_witnessed(request: Request[Any, Any, Any]) -> Response[bytes]:
 @get("/keys")
 async def get_keys(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Give the verifier keys."""
-    return answer(await off_loop(keys_of, ports_of(request).log))
+    keys = await off_loop(keys_of, ports_of(request).log)
+    return _given(msgspec.json.encode(keys), "application/json", NEVER)
 
 
 @get("/tile/{path:path}")
@@ -96,6 +112,22 @@ async def get_tile(request: Request[Any, Any, Any], path: FromPath[str]) -> Resp
         raise NotFoundException(error.diagnostics()) from None
     data = await off_loop(ports_of(request).log.tile, tile)
     return _given(data, BYTES, FOR_EVER if tile.width == WIDTH else SOON_OVER)
+
+
+@get("/consistency/{old:str}/{new:str}")
+async def get_consistency(
+    request: Request[Any, Any, Any], old: FromPath[str], new: FromPath[str]
+) -> Response[bytes]:
+    """Give the proof that the tree of one size begins with that of another; it never changes."""
+    if not (_SIZE.fullmatch(old) and _SIZE.fullmatch(new)) or int(old) > int(new):
+        raise NotFoundException("consistency: expected two sizes, the smaller one first")
+    sizes = int(old), int(new)
+    try:
+        hashes = await off_loop(ports_of(request).log.consistency, *sizes)
+    except InputError as error:
+        raise NotFoundException(error.diagnostics()) from None
+    found = Consistency(*sizes, [each.hex() for each in hashes])
+    return _given(msgspec.json.encode(found), "application/json", FOR_EVER)
 
 
 def _given(data: bytes | None, media_type: str, caching: str) -> Response[bytes]:
