@@ -73,6 +73,7 @@ LOG: tuple[HTTPRouteHandler, ...] = (
     log.get_kept,
     log.get_witnessed,
     log.get_keys,
+    log.get_replacement,
     log.get_tile,
 )
 """What anyone may read: no token is asked for."""

@@ -26,7 +26,7 @@ from withhold.adapters.store.sqlite.control import Control
 from withhold.adapters.store.sqlite.entries import head_of
 from withhold.adapters.store.sqlite.log_keys import LogKeys
 from withhold.adapters.store.sqlite.transaction import SqliteTransaction
-from withhold.domain.checkpoints import Checkpoint, LogKey, line, message, signature
+from withhold.domain.checkpoints import Checkpoint, LogKey, line, message, signature, signed
 from withhold.domain.jws import Unsigned
 from withhold.domain.ledger import CHAIN_START
 from withhold.domain.names import Position
@@ -110,6 +110,7 @@ class SqliteLog:
         self._keys = keys
         self._head: _Head | None = None
         self._next: _Grown | None = None
+        self._replacements: dict[Position, LogProof] = {}
         control.follow(self)
 
     @property
@@ -234,8 +235,33 @@ class SqliteLog:
                 entry for (entry,) in connection.execute(_ENTRIES, (first, first + width))
             )
 
+    # --- replacing keys ---------------------------------------------------------------------------
+
     def new_keys(self) -> tuple[str, str]:
         return self._keys.new()
+
+    def replacement(self, position: Position, seconds: int) -> LogProof:
+        found = self._replacements.get(position)
+        if found is None:
+            found = self._replacement(position, seconds)
+            if not self._control.is_inside:  # what a job added may be undone yet
+                self._replacements[position] = found
+        return found
+
+    def _replacement(self, position: Position, seconds: int) -> LogProof:
+        """Sign the tree that ends there, of which a commit may have signed a larger one only."""
+        with self._control.read() as connection:
+            replaced = _state(connection)[1]
+            if position not in {each.first for each in self._keys.public(connection, replaced)[1:]}:
+                raise InputError(f"keys: the entry {position} replaced none; ask for the keys")
+            edge = _edge_at(connection, position)
+            path = inclusion_proof(position - 1, position, TileHashes(_reader(connection)).at(edge))
+            signers = (
+                *self._keys.signers(connection, replaced, position),
+                *self._keys.second_signers(connection, replaced, position),
+            )
+        note = signed(Checkpoint(self.origin, edge.head()), signers, seconds)
+        return LogProof(position - 1, path, bytes(note))
 
     # --- checkpoints that are kept ----------------------------------------------------------------
 
