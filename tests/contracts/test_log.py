@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -449,6 +450,55 @@ def test_a_ledger_that_was_cut_off_under_a_running_program_is_refused(tmp_path: 
         tamper(tmp_path, "DELETE FROM entries WHERE position > 3")
         with pytest.raises(VerificationError, match="cut off"):
             logs.replace_key(ports)
+
+
+def test_who_looked_at_the_entries_of_others_goes_on_from_there(tmp_path: Path) -> None:
+    with home(tmp_path) as writer, home(tmp_path) as reader:
+        fill(writer, FAR + 2 * WIDTH + 7)
+        assert reader.log.checkpoint() == writer.log.checkpoint()
+        tamper(tmp_path, "DELETE FROM tiles")  # whoever begins anew needs them
+        for size in (0, 1, WIDTH + 20):
+            fill(writer, FAR + 2 * WIDTH + 7 + size)
+            assert reader.log.checkpoint() == writer.log.checkpoint()
+            assert reader.log.checkpoint() == reader.log.checkpoint()
+
+
+def test_what_a_change_that_is_undone_looked_at_is_not_remembered(tmp_path: Path) -> None:
+    with home(tmp_path) as ports:
+        fill(ports, 3)
+    with home(tmp_path) as again:
+        undone: list[bytes] = []
+
+        def change(_: object) -> None:
+            directory.put_account(again, AccountRequest(AccountId("ana")))
+            undone.append(again.log.checkpoint())
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            again.ledger.append(change)
+        assert seen(again.log).checkpoint.head == head_of(again, 3)
+        fill(again, 4)
+        assert seen(again.log).checkpoint.head == head_of(again, 4)
+        assert undone != [again.log.checkpoint()]
+
+
+def test_many_threads_that_look_never_see_the_log_shrink(tmp_path: Path) -> None:
+    with home(tmp_path) as writer, home(tmp_path) as reader, ThreadPoolExecutor(4) as threads:
+        fill(writer, 2)
+
+        def look(_: int) -> list[int]:
+            sizes = []
+            for _ in range(60):
+                durable = writer.ledger.head()
+                sizes.append(seen(reader.log).checkpoint.head.size)
+                assert sizes[-1] >= durable
+            return sizes
+
+        looks = [threads.submit(look, each) for each in range(4)]
+        for size in range(3, 60):
+            fill(writer, size)
+        for each in looks:
+            assert each.result() == sorted(each.result())
 
 
 def tamper(folder: Path, statement: str) -> None:

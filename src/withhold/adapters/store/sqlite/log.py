@@ -16,6 +16,7 @@ Not here: the arithmetic (`domain.tree`, `domain.tiles`), seeds (`log_keys`), ot
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -108,7 +109,9 @@ class SqliteLog:
         """
         self._control = control
         self._keys = keys
-        self._head: _Head | None = None
+        self._head: _Head | None = None  # of the last commit of this process
+        self._looked: _Head | None = None  # of the last look that found entries of others
+        self._looking = threading.Lock()
         self._next: _Grown | None = None
         self._replacements: dict[Position, LogProof] = {}
         control.follow(self)
@@ -191,7 +194,8 @@ class SqliteLog:
             head = head_of(connection)
             if not 0 <= size <= head:
                 raise InputError(f"tree: expected a size up to {head}, got {size}")
-            known = self._head.edge if self._head is not None else RightEdge()
+            newest = self._newest()
+            known = newest.edge if newest is not None else RightEdge()
             if known.size < size:
                 known, _ = _caught_up(connection, known, size)
             if known.size == size:
@@ -302,11 +306,30 @@ class SqliteLog:
         """Return the tree of all that is durable now, signed."""
         with self._control.read() as connection:
             size, replaced = _state(connection)
-            known = self._head
+            known = self._newest()
             if known is not None and known.edge.size >= size:
                 return known
             edge, _ = _caught_up(connection, known.edge if known else RightEdge(), size)
-            return self._grown(connection, edge, replaced).signed()
+            found = self._grown(connection, edge, replaced).signed()
+        if not self._control.is_inside:  # what a job added may be undone yet
+            self._look(found)
+        return found
+
+    def _newest(self) -> _Head | None:
+        """Return the largest tree that this process has signed and whose entries are durable."""
+        committed, looked = self._head, self._looked
+        if committed is None or (looked is not None and looked.edge.size > committed.edge.size):
+            return looked
+        return committed
+
+    def _look(self, found: _Head) -> None:
+        """Remember a head, so that the next look starts there; of two threads the one that saw more.
+
+        Commits keep their own: they are undone with what they added, and never wait for a reader.
+        """
+        with self._looking:
+            if self._looked is None or self._looked.edge.size < found.edge.size:
+                self._looked = found
 
     def _read(self, level: int, number: int) -> bytes:
         with self._control.read() as connection:
