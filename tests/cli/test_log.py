@@ -48,6 +48,10 @@ def test_keys_are_replaced_and_the_old_ones_stay_listed(shell: Shell) -> None:
     assert keys["ml_dsa_44"][-1]["key"] == made["ml_dsa_44"]
     assert made["ed25519"] in shell.ok("log", "keys")
     assert "from position" in shell.ok("log", "replace-key")
+    shown = shell.json("log", "keys", "--at", str(made["position"]))
+    assert json.loads(shown["event"])["key"] == made["ed25519"]
+    assert "c2sp.org/tlog-proof@v1" in shown["proof"]
+    assert shell.run("log", "keys", "--at", "1").code == 2
 
 
 def test_the_operator_names_the_log_when_the_home_is_made(

@@ -276,6 +276,16 @@ def test_deleted_rows_are_part_of_the_entry(ledger: Ledger) -> None:
     assert ledger.verify() == 2
 
 
+def test_public_entries_of_a_person_are_blinded_and_no_others(ledger: Ledger) -> None:
+    adopt(ledger)
+    event = Event(EventKind.ROWS_DELETED, None, {}, 1)
+    ledger.append(lambda t: (t.add(event), t.add(event), open_account(t, "ana")))
+    records = [ledger.record(Position(position)) for position in (1, 2, 3, 4)]
+    blinds = [json.loads(r.event).get("blind", "") for r in records if r is not None]
+    assert [len(bytes.fromhex(each)) for each in blinds] == [0, 32, 32, 0]
+    assert blinds[1] != blinds[2]
+
+
 def test_a_plan_no_policy_had_is_unknown(ledger: Ledger) -> None:
     adopt(ledger)
     with ledger.directory() as directory, pytest.raises(UnknownPlan):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from withhold.adapters.store.sqlite.log import FAR, SqliteLog
 from withhold.adapters.store.sqlite.log_keys import LogKeys
 from withhold.adapters.store.sqlite.transaction import MOST_ADDED
 from withhold.domain.checkpoints import (
+    LogKey,
     OpenedCheckpoint,
     Trust,
     opened,
@@ -28,8 +30,9 @@ from withhold.domain.checkpoints import (
     signature,
 )
 from withhold.domain.jws import unsigned
+from withhold.domain.ledger import PUBLIC, entry_bytes, public_commitment
 from withhold.domain.names import AccountId, Position
-from withhold.domain.notes import SignatureType, parse_note
+from withhold.domain.notes import SignatureType, parse_key, parse_note
 from withhold.domain.proofs import check_proof, parse_proof
 from withhold.domain.tiles import ENTRIES, WIDTH, RightEdge, TileId
 from withhold.domain.tree import HASH_BYTES, TreeHead, check_consistency, leaf_hash
@@ -178,6 +181,76 @@ def test_a_key_that_was_replaced_signs_nothing_newer(ports: Ports) -> None:
     logs.replace_key(ports)
     assert len(seen(ports.log).signed_by) == 2
     ports.log.verify()
+
+
+def learned(old: Trust, handed: logs.Replacement) -> Trust:
+    """Return whom somebody believes who believed the old keys, from what is handed out alone."""
+    entry = entry_bytes(handed.position, PUBLIC, public_commitment(handed.event))
+    proof = parse_proof(handed.proof)
+    found = check_proof(leaf_hash(entry), proof, old, verifies)
+    assert found.checkpoint.head.size == handed.position == proof.index + 1
+    event = json.loads(handed.event)
+    assert event["kind"] == "log_key_replaced"
+    keys = [LogKey(parse_key(event[name]), handed.position) for name in ("key", "second_key")]
+    new = Trust(old.origin, tuple(keys))
+    signed_by = check_proof(leaf_hash(entry), proof, new, verifies).signed_by
+    assert signed_by == (keys[0].key, keys[1].key)
+    return new
+
+
+def test_whoever_trusts_an_old_key_alone_learns_every_newer_one(ports: Ports) -> None:
+    fill(ports, 3)
+    firsts, seconds = Trust(ports.log.origin, ports.log.keys()), ports.log.second_keys()
+    positions = []
+    for size in (5, WIDTH, WIDTH + 9):
+        positions.append(logs.replace_key(ports))
+        fill(ports, size)
+    for trusting in (firsts, Trust(ports.log.origin, seconds)):
+        with pytest.raises(VerificationError):
+            opened(ports.log.keep(1), trusting, verifies)
+        for position in positions:
+            trusting = learned(trusting, logs.replacement(ports, position))  # noqa: PLW2901
+        assert opened(ports.log.keep(1), trusting, verifies).checkpoint.head.size == WIDTH + 9
+
+
+def test_a_replacement_is_shown_also_when_the_commit_ended_with_a_later_entry(
+    tmp_path: Path,
+) -> None:
+    with home(tmp_path) as ports:
+        fill(ports, 4)
+        old = trust(ports.log)
+
+        def change(_: object) -> Position:
+            first, second = logs.replace_key(ports), logs.replace_key(ports)  # they join
+            directory.put_account(ports, AccountRequest(AccountId("ana")))
+            logs.replacement(ports, second)  # of a change that is undone nothing is remembered
+            assert second == first + 1
+            return first
+
+        with pytest.raises(ZeroDivisionError):
+            ports.ledger.append(lambda _: (change(_), 1 / 0))
+        with pytest.raises(InputError):
+            logs.replacement(ports, Position(6))
+        fill(ports, 5)
+        first = ports.ledger.append(change)
+        assert ports.ledger.head() == first + 2 == 8
+        assert len(seen(ports.log).signed_by) == 1
+        shown = [logs.replacement(ports, Position(first + n)) for n in (0, 1)]
+    with home(tmp_path) as again:  # nothing of it was kept, and nothing needs to be
+        for handed in (shown, [logs.replacement(again, Position(first + n)) for n in (0, 1)]):
+            assert opened(
+                again.log.checkpoint(), learned(learned(old, handed[0]), handed[1]), verifies
+            )
+
+
+def test_no_other_entry_is_shown_as_a_replacement(ports: Ports) -> None:
+    fill(ports, 3)
+    position = logs.replace_key(ports)
+    for other in (-1, 0, 1, 2, position + 1):
+        with pytest.raises(InputError):
+            logs.replacement(ports, Position(other))
+        with pytest.raises(InputError):
+            ports.log.replacement(Position(other), 1)
 
 
 def test_a_key_that_no_entry_put_into_force_signs_nothing(ports: Ports) -> None:
@@ -377,6 +450,55 @@ def test_a_ledger_that_was_cut_off_under_a_running_program_is_refused(tmp_path: 
         tamper(tmp_path, "DELETE FROM entries WHERE position > 3")
         with pytest.raises(VerificationError, match="cut off"):
             logs.replace_key(ports)
+
+
+def test_who_looked_at_the_entries_of_others_goes_on_from_there(tmp_path: Path) -> None:
+    with home(tmp_path) as writer, home(tmp_path) as reader:
+        fill(writer, FAR + 2 * WIDTH + 7)
+        assert reader.log.checkpoint() == writer.log.checkpoint()
+        tamper(tmp_path, "DELETE FROM tiles")  # whoever begins anew needs them
+        for size in (0, 1, WIDTH + 20):
+            fill(writer, FAR + 2 * WIDTH + 7 + size)
+            assert reader.log.checkpoint() == writer.log.checkpoint()
+            assert reader.log.checkpoint() == reader.log.checkpoint()
+
+
+def test_what_a_change_that_is_undone_looked_at_is_not_remembered(tmp_path: Path) -> None:
+    with home(tmp_path) as ports:
+        fill(ports, 3)
+    with home(tmp_path) as again:
+        undone: list[bytes] = []
+
+        def change(_: object) -> None:
+            directory.put_account(again, AccountRequest(AccountId("ana")))
+            undone.append(again.log.checkpoint())
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            again.ledger.append(change)
+        assert seen(again.log).checkpoint.head == head_of(again, 3)
+        fill(again, 4)
+        assert seen(again.log).checkpoint.head == head_of(again, 4)
+        assert undone != [again.log.checkpoint()]
+
+
+def test_many_threads_that_look_never_see_the_log_shrink(tmp_path: Path) -> None:
+    with home(tmp_path) as writer, home(tmp_path) as reader, ThreadPoolExecutor(4) as threads:
+        fill(writer, 2)
+
+        def look(_: int) -> list[int]:
+            sizes = []
+            for _ in range(60):
+                durable = writer.ledger.head()
+                sizes.append(seen(reader.log).checkpoint.head.size)
+                assert sizes[-1] >= durable
+            return sizes
+
+        looks = [threads.submit(look, each) for each in range(4)]
+        for size in range(3, 60):
+            fill(writer, size)
+        for each in looks:
+            assert each.result() == sorted(each.result())
 
 
 def tamper(folder: Path, statement: str) -> None:

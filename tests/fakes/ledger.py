@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -27,6 +28,7 @@ from withhold.domain.directory import Directory, PlanParties, Subject, SubjectKi
 from withhold.domain.erasure import Past
 from withhold.domain.ledger import (
     CHAIN_START,
+    PERSONAL,
     PUBLIC,
     SEALED,
     Event,
@@ -173,6 +175,8 @@ class _Transaction(_Snapshot):
         }
         if event.deleted:
             body["deleted"] = [[row.product, row.ordinal] for row in event.deleted]
+        if event.record is None and event.kind in PERSONAL:
+            body["blind"] = sha256(b"blind %d" % position).hexdigest()  # no secret, like the keys
         if event.subject is not None:
             before = self.state.subjects.get(event.subject)
         if event.record is not None:

@@ -144,5 +144,15 @@ class MemoryLog:
         )
         return first, second
 
+    def replacement(self, position: Position, seconds: int) -> LogProof:
+        keys = (*self.keys(), *self.second_keys())
+        if position == 0 or position not in {key.first for key in keys}:
+            raise InputError(f"keys: the entry {position} replaced none")
+        rows = self._rows(position)
+        checkpoint = Checkpoint(self.origin, Frontier().grown(rows[0])[0].head())
+        signers = [self._signers[str(k.key)] for k in keys if k.may_sign(position)]
+        path = inclusion_proof(position - 1, position, lambda level, index: rows[level][index])
+        return LogProof(position - 1, path, bytes(signed(checkpoint, signers, seconds)))
+
     def verify(self, seen: Callable[[Position], None] | None = None) -> Position:
         return self._ledger.verify(seen)

@@ -5,11 +5,14 @@
 //
 // It opens ADDRESS/checkpoint with the verifier key, checks that the tree begins
 // with the one of SIZE and HASH, checks every entry of the bundles against the
-// tree, and prints size and hash for the next time.
+// tree, and prints size, hash and key for the next time. If the key was replaced,
+// it believes the one that an entry names which the key it knows signed for.
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,7 +26,8 @@ import (
 
 func main() {
 	server := &served{address: os.Args[1]}
-	head := server.checkpoint(os.Args[2])
+	key := server.newest(os.Args[2])
+	head := server.checkpoint(key)
 	reader := tlog.TileHashReader(head, server)
 	if len(os.Args) > 3 {
 		begins(head, reader, os.Args[3], os.Args[4])
@@ -33,7 +37,7 @@ func main() {
 		must(err)
 		must(tlog.CheckRecord(proof, head.N, head.Hash, int64(position), tlog.RecordHash(entry)))
 	}
-	fmt.Println(head.N, head.Hash)
+	fmt.Println(head.N, head.Hash, key)
 }
 
 // begins checks that the tree begins with an older one.
@@ -62,9 +66,64 @@ func (s *served) get(path string) []byte {
 }
 
 func (s *served) checkpoint(key string) tlog.Tree {
+	return open(s.get("checkpoint"), key)
+}
+
+// newest returns the key in use, led there from an older one, which is all it believes.
+func (s *served) newest(key string) string {
+	for {
+		var keys struct {
+			Ed25519 []struct {
+				Key  string
+				Last *int64
+			}
+		}
+		must(json.Unmarshal(s.get("keys"), &keys))
+		var replaced *int64
+		for _, each := range keys.Ed25519 {
+			if each.Key == key {
+				replaced = each.Last
+			}
+		}
+		if replaced == nil {
+			return key
+		}
+		key = s.next(key, *replaced)
+	}
+}
+
+// next returns the key that the entry at a position put into the place of one.
+func (s *served) next(key string, position int64) string {
+	var shown struct{ Event, Proof string }
+	must(json.Unmarshal(s.get(fmt.Sprintf("keys/%d", position)), &shown))
+	top, checkpoint, _ := strings.Cut(shown.Proof, "\n\n")
+	head := open([]byte(checkpoint), key)
+	if head.N != position {
+		must(fmt.Errorf("expected a tree that ends at %d, got %d", position, head.N))
+	}
+	var proof tlog.RecordProof
+	for _, line := range strings.Split(top, "\n")[2:] {
+		hash, err := tlog.ParseHash(line)
+		must(err)
+		proof = append(proof, hash)
+	}
+	commitment := sha256.Sum256([]byte("withhold/public/v1\x00" + shown.Event))
+	entry := binary.BigEndian.AppendUint64([]byte("withhold/entry/v1\x00"), uint64(position))
+	entry = append(append(entry, 1), commitment[:]...)
+	must(tlog.CheckRecord(proof, head.N, head.Hash, position-1, tlog.RecordHash(entry)))
+	var event struct{ Kind, Key string }
+	must(json.Unmarshal([]byte(shown.Event), &event))
+	if event.Kind != "log_key_replaced" {
+		must(fmt.Errorf("entry %d replaces no key", position))
+	}
+	open([]byte(checkpoint), event.Key)
+	return event.Key
+}
+
+func open(checkpoint []byte, key string) tlog.Tree {
 	verifier, err := note.NewVerifier(key)
 	must(err)
-	opened, err := note.Open(s.get("checkpoint"), note.VerifierList(verifier))
+	opened, err := note.Open(checkpoint, note.VerifierList(verifier))
 	must(err)
 	text := strings.Split(opened.Text, "\n")
 	size, err := strconv.ParseInt(text[1], 10, 64)

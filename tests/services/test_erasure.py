@@ -18,6 +18,7 @@ from tests.simulator import STUDIO, VIBE, Provider, interaction, turns
 from withhold.adapters.embedded import open_embedded
 from withhold.adapters.signing import verifies
 from withhold.domain.directory import Subject, SubjectKind
+from withhold.domain.ledger import canonical, commitment_in, public_commitment
 from withhold.domain.names import AccountId, Position, SubjectNo
 from withhold.domain.proofs import parse_proof
 from withhold.errors import (
@@ -318,7 +319,27 @@ def test_an_entry_that_erases_names_nobody(provider: Provider) -> None:
     assert b"ana" not in record.event
     assert record.opening is None
     assert sorted(json.loads(record.event)) == [
-        *("effects", "entries", "erased", "history", "kind", "recorded_at", "v"),
+        *("blind", "effects", "entries", "erased", "history", "kind", "recorded_at", "v"),
     ]
     with pytest.raises(InputError):
         receipts.receipt(provider.ports, str(position + 1))
+
+
+def test_what_is_public_of_somebody_erased_cannot_be_found_by_trying(provider: Provider) -> None:
+    """Whoever follows the log has every commitment; the rest of such a body is numbers and times."""
+    outcome(provider, interaction("ana", "t1", conversation="c", messages=turns("one")))
+    outcome(provider, interaction("bo", "t2", conversation="c", messages=turns("two")))
+    erased = [erase(provider, "ana").position]
+    provider.delete_conversation("c")
+    public = [*map(provider.ports.ledger.record, range(erased[0], provider.head + 1))]
+    blinds = set()
+    for record in public:
+        assert record is not None
+        if record.opening is None:
+            body = json.loads(record.event)
+            blinds.add(bytes.fromhex(body.pop("blind")))
+            assert commitment_in(record.entry) == public_commitment(record.event)
+            assert commitment_in(record.entry) != public_commitment(canonical(body))
+    assert len(blinds) == 2  # of the erasure, and of the deletion for somebody who has no key
+    assert {len(blind) for blind in blinds} == {32}
+    everything_holds(provider)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.web.conftest import Api
 from withhold.adapters.signing import verifies
 from withhold.domain.checkpoints import LogKey, Trust, opened
+from withhold.domain.ledger import PUBLIC, entry_bytes, public_commitment
 from withhold.domain.notes import parse_key
+from withhold.domain.proofs import check_proof, parse_proof
 from withhold.domain.tiles import WIDTH
-from withhold.domain.tree import HASH_BYTES, TreeHead, check_consistency
+from withhold.domain.tree import HASH_BYTES, TreeHead, check_consistency, leaf_hash
+from withhold.errors import VerificationError
 from withhold.services import log as logs
 
 
@@ -105,3 +110,29 @@ def test_a_consistency_proof_is_given_for_any_two_sizes_and_never_changes(api: A
 def test_a_consistency_proof_of_sizes_that_there_are_not_is_refused(api: Api, sizes: str) -> None:
     filled(api, 5)
     assert api.client.get(f"/log/consistency/{sizes}").status_code == 404
+
+
+def test_whoever_trusts_the_old_key_alone_is_led_to_the_new_one(api: Api) -> None:
+    old = trust(api)
+    position = logs.replace_key(api.ports)
+    filled(api, 5)
+    with pytest.raises(VerificationError):
+        opened(
+            api.client.get("/log/checkpoint").content, Trust(old.origin, old.log_keys[:1]), verifies
+        )
+    (replaced,) = {k["last"] for k in api.client.get("/log/keys").json()["ed25519"]} - {None}
+    shown = api.client.get(f"/log/keys/{replaced}").json()
+    assert shown["position"] == replaced == position
+    entry = entry_bytes(position, PUBLIC, public_commitment(shown["event"].encode()))
+    found = check_proof(leaf_hash(entry), parse_proof(shown["proof"].encode()), old, verifies)
+    assert found.checkpoint.head.size == position
+    new = LogKey(parse_key(json.loads(shown["event"])["key"]), position)
+    opened(api.client.get("/log/checkpoint").content, Trust(old.origin, (new,)), verifies)
+
+
+@pytest.mark.parametrize("position", ["0", "-1", "1", "99", "9" * 40, "x", "2"])
+def test_of_an_entry_that_replaced_no_keys_nothing_is_told(api: Api, position: str) -> None:
+    filled(api, 3)
+    answered = api.client.get(f"/log/keys/{position}")
+    assert answered.status_code == 404
+    assert answered.headers["content-type"] == "application/problem+json"

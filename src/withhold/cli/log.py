@@ -11,7 +11,7 @@ from withhold.domain.notes import encoded
 from withhold.ports import Ports
 from withhold.services import log as logs
 from withhold.services import witnessing
-from withhold.web.api.log import Key, keys_of
+from withhold.web.api.log import Key, keys_of, replacement_of
 
 app = typer.Typer(help="The log that anyone can check.", no_args_is_help=True)
 
@@ -68,12 +68,26 @@ def checkpoint(home: Home = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def keys(home: Home = None, as_json: AsJson = False) -> None:
+def keys(
+    at: Annotated[
+        int | None,
+        typer.Option(
+            "--at",
+            help="The position of an entry that replaced the keys: print the JSON document by"
+            " which whoever trusts the keys before it learns those after it.",
+        ),
+    ] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
     """Print the log's verifier keys and the sizes they may sign; hand them to whoever checks.
 
     Example: withhold log keys
     """
     with opened(home) as ports:
+        if at is not None:
+            give(replacement_of(ports, at))
+            return
         found = keys_of(ports.log)
     if as_json:
         give(found)

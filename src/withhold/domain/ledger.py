@@ -17,6 +17,10 @@ still verifies. Each subject numbers its own events, so an omission shows.
 A person is given an event to keep. So whatever in it names somebody else is hidden: committed to by a
 hash that only the keeper of the subject's key can open, with the value kept beside the event.
 
+A public event about one person, who was erased, has no key that could seal it. It carries 32 random bytes,
+``blind``, kept in its body: its numbers and times are few enough to be tried against the commitment,
+which everybody has.
+
 Integers are big-endian. Positions start at 1. The tree and its signed checkpoints stand on these
 entries (`tree`, `checkpoints`), receipts on both (`receipts`).
 
@@ -47,6 +51,7 @@ _HIDDEN = b"withhold/hidden/v1\0"
 _ENTRY, _CHAIN = b"withhold/entry/v1\0", b"withhold/chain/v1\0"
 NOTHING: Mapping[str, Json] = {}
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+BLIND_BYTES = 32
 ENTRY_BYTES = len(_ENTRY) + 8 + 1 + 32
 
 
@@ -68,6 +73,10 @@ class EventKind(Enum):
     ACCOUNT_ERASED = "account_erased"  # public; an account is out for ever, and its key is deleted
 
 
+PERSONAL = frozenset({EventKind.ACCOUNT_ERASED, EventKind.ROWS_DELETED})
+"""Kinds that tell something of one person also when they are public, so that they carry a blind."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeletedRow:
     """A row that an entry deletes."""
@@ -85,7 +94,7 @@ class Event(NamedTuple):
         kind: what happened.
         subject: whose key seals the body; of a public event whom it is about, None for nobody.
         body: what is committed to; the ledger adds ``kind``, ``v``, ``subject`` (external id),
-            ``sequence``, ``effects`` and ``recorded_at``.
+            ``sequence``, ``effects`` and ``recorded_at``, and ``blind`` to a public one of a person.
         recorded_at: UTC milliseconds since 1970; shown, never compared.
         effects: standings that change.
         record: the subject's record after this event, already naming its position; None when public.

@@ -138,6 +138,22 @@ class Log(Protocol):
         """
         ...
 
+    def replacement(self, position: Position, seconds: int) -> LogProof:
+        """Return the proof that an entry which replaced the keys is the last of the tree that ends there.
+
+        Its checkpoint is signed by both kinds of the keys before that entry, and of those after it. It can
+        be had for every replacement and for ever, also when no commit ended there.
+
+        Args:
+            position: of that entry.
+            seconds: UTC seconds since 1970, said in the second signatures; it decides nothing.
+
+        Raises:
+            InputError: no entry at that position replaced the keys.
+            StorageError: a key cannot be used.
+        """
+        ...
+
     def verify(self, seen: Callable[[Position], None] | None = None) -> Position:
         """Recompute the tree from the entries, compare everything stored of it; return its size.
 

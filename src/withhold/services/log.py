@@ -6,12 +6,30 @@ witnesses (`witnessing`).
 
 from __future__ import annotations
 
+import json
+from typing import NamedTuple
+
 from withhold.domain.checkpoints import Checkpoint, parse_checkpoint
 from withhold.domain.ledger import Event, EventKind, Json
 from withhold.domain.names import Position
 from withhold.domain.notes import parse_note
 from withhold.domain.witnesses import follows
+from withhold.errors import InputError, VerificationError
 from withhold.ports import Log, Ports
+
+
+class Replacement(NamedTuple):
+    """What whoever trusts the keys before an entry needs to trust those after it.
+
+    Attributes:
+        position: of the entry that replaced the keys.
+        event: the canonical bytes of its event, which names the new ones.
+        proof: that the entry is the last of a tree which old and new keys signed (C2SP tlog-proof).
+    """
+
+    position: Position
+    event: bytes
+    proof: bytes
 
 
 def said(note: bytes) -> Checkpoint:
@@ -62,3 +80,22 @@ def replace_key(ports: Ports) -> Position:
     body: dict[str, Json] = {"key": key, "second_key": second}
     event = Event(EventKind.LOG_KEY_REPLACED, None, body, ports.clock.now_ms())
     return ports.ledger.append(lambda transaction: transaction.add(event))
+
+
+def replacement(ports: Ports, position: Position) -> Replacement:
+    """Return what leads from the keys before an entry to those that it put into force.
+
+    Anyone may ask for any number: no other entry is opened, nor is it told what stands there.
+
+    Raises:
+        InputError: no entry at that position replaced the keys.
+        StorageError: a key cannot be used.
+        VerificationError: the entry is not there.
+    """
+    if position not in {each.first for each in ports.log.keys()[1:]}:
+        raise InputError(f"keys: the entry {position} replaced none; ask for the keys")
+    record = ports.ledger.record(position)
+    if record is None:
+        raise VerificationError(f"entry {position} is missing", position=position)
+    seconds = json.loads(record.event)["recorded_at"] // 1000
+    return Replacement(position, record.event, bytes(ports.log.replacement(position, seconds)))

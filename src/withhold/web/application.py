@@ -73,6 +73,7 @@ LOG: tuple[HTTPRouteHandler, ...] = (
     log.get_kept,
     log.get_witnessed,
     log.get_keys,
+    log.get_replacement,
     log.get_tile,
     log.get_consistency,
 )

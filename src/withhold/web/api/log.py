@@ -6,6 +6,7 @@
     /log/tile/…                tiles and bundles of entries; a full one never changes
     /log/consistency/OLD/NEW   that the tree of one size begins with that of another
     /log/keys                  verifier keys, with the sizes they may sign
+    /log/keys/N                what leads from the keys before the entry at N to those after it
 
 No token opens them and none is needed: entries are commitments and tell nothing of anybody.
 
@@ -24,9 +25,10 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from withhold.domain.checkpoints import LogKey
+from withhold.domain.names import Position
 from withhold.domain.tiles import WIDTH, parse_path
 from withhold.errors import InputError
-from withhold.ports import Log
+from withhold.ports import Log, Ports
 from withhold.services import log as logs
 from withhold.web.auth import ports_of
 from withhold.web.routes import off_loop
@@ -58,6 +60,14 @@ class Keys(msgspec.Struct, frozen=True):
     origin: str
     ed25519: list[Key]
     ml_dsa_44: list[Key]
+
+
+class Replacement(msgspec.Struct, frozen=True):
+    """That the entry at a position replaced the keys; the members are those of a receipt."""
+
+    position: int
+    event: str
+    proof: str
 
 
 def keys_of(log: Log) -> Keys:
@@ -101,6 +111,27 @@ async def get_keys(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Give the verifier keys."""
     keys = await off_loop(keys_of, ports_of(request).log)
     return _given(msgspec.json.encode(keys), "application/json", NEVER)
+
+
+def replacement_of(ports: Ports, position: int) -> Replacement:
+    """Return what shows that an entry replaced the keys, in the form in which it is handed out.
+
+    Raises:
+        InputError: no entry at that position did.
+    """
+    found = logs.replacement(ports, Position(position))
+    return Replacement(found.position, found.event.decode(), found.proof.decode())
+
+
+@get("/keys/{position:int}")
+async def get_replacement(
+    request: Request[Any, Any, Any], position: FromPath[int]
+) -> Response[bytes]:
+    """Give what whoever trusts the keys before an entry needs to trust those after it."""
+    try:
+        return answer(await off_loop(replacement_of, ports_of(request), position))
+    except InputError as error:
+        raise NotFoundException(error.diagnostics()) from None
 
 
 @get("/tile/{path:path}")

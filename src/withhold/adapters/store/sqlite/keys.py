@@ -41,6 +41,29 @@ CREATE TABLE IF NOT EXISTS second_seeds(no INTEGER PRIMARY KEY, seed BLOB NOT NU
 """
 
 
+def _prepare(connection: apsw.Connection, log_name: str | None) -> None:
+    """Make what is not there yet: tables, and what is made once.
+
+    The lock comes first. Who has read already is not made to wait for a writer but refused at once: what
+    it read may be old.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(_TABLES)
+        for made_once, value in (
+            ("token_key VALUES (1, ?)", secrets.token_bytes(KEY_BYTES)),
+            ("log_seeds VALUES (1, ?)", secrets.token_bytes(KEY_BYTES)),
+            ("second_seeds VALUES (1, ?)", secrets.token_bytes(KEY_BYTES)),
+            ("erased_to VALUES (1, ?)", 0),
+            ("log_name VALUES (1, ?)", log_name or f"withhold/{secrets.token_hex(8)}"),
+        ):
+            connection.execute(f"INSERT OR IGNORE INTO {made_once}", (value,))
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
 class SubjectKeys:
     """The keys of one home, for any number of threads and processes."""
 
@@ -57,16 +80,7 @@ class SubjectKeys:
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._connection = connect(path)
-            with self._connection:
-                self._connection.execute(_TABLES)
-                for made_once, value in (
-                    ("token_key VALUES (1, ?)", secrets.token_bytes(KEY_BYTES)),
-                    ("log_seeds VALUES (1, ?)", secrets.token_bytes(KEY_BYTES)),
-                    ("second_seeds VALUES (1, ?)", secrets.token_bytes(KEY_BYTES)),
-                    ("erased_to VALUES (1, ?)", 0),
-                    ("log_name VALUES (1, ?)", log_name or f"withhold/{secrets.token_hex(8)}"),
-                ):
-                    self._connection.execute(f"INSERT OR IGNORE INTO {made_once}", (value,))
+            _prepare(self._connection, log_name)
         except apsw.Error as error:
             raise refused(error) from error
         except OSError as error:

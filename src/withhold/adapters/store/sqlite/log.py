@@ -16,6 +16,7 @@ Not here: the arithmetic (`domain.tree`, `domain.tiles`), seeds (`log_keys`), ot
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from withhold.adapters.store.sqlite.control import Control
 from withhold.adapters.store.sqlite.entries import head_of
 from withhold.adapters.store.sqlite.log_keys import LogKeys
 from withhold.adapters.store.sqlite.transaction import SqliteTransaction
-from withhold.domain.checkpoints import Checkpoint, LogKey, line, message, signature
+from withhold.domain.checkpoints import Checkpoint, LogKey, line, message, signature, signed
 from withhold.domain.jws import Unsigned
 from withhold.domain.ledger import CHAIN_START
 from withhold.domain.names import Position
@@ -108,8 +109,11 @@ class SqliteLog:
         """
         self._control = control
         self._keys = keys
-        self._head: _Head | None = None
+        self._head: _Head | None = None  # of the last commit of this process
+        self._looked: _Head | None = None  # of the last look that found entries of others
+        self._looking = threading.Lock()
         self._next: _Grown | None = None
+        self._replacements: dict[Position, LogProof] = {}
         control.follow(self)
 
     @property
@@ -190,7 +194,8 @@ class SqliteLog:
             head = head_of(connection)
             if not 0 <= size <= head:
                 raise InputError(f"tree: expected a size up to {head}, got {size}")
-            known = self._head.edge if self._head is not None else RightEdge()
+            newest = self._newest()
+            known = newest.edge if newest is not None else RightEdge()
             if known.size < size:
                 known, _ = _caught_up(connection, known, size)
             if known.size == size:
@@ -234,8 +239,33 @@ class SqliteLog:
                 entry for (entry,) in connection.execute(_ENTRIES, (first, first + width))
             )
 
+    # --- replacing keys ---------------------------------------------------------------------------
+
     def new_keys(self) -> tuple[str, str]:
         return self._keys.new()
+
+    def replacement(self, position: Position, seconds: int) -> LogProof:
+        found = self._replacements.get(position)
+        if found is None:
+            found = self._replacement(position, seconds)
+            if not self._control.is_inside:  # what a job added may be undone yet
+                self._replacements[position] = found
+        return found
+
+    def _replacement(self, position: Position, seconds: int) -> LogProof:
+        """Sign the tree that ends there, of which a commit may have signed a larger one only."""
+        with self._control.read() as connection:
+            replaced = _state(connection)[1]
+            if position not in {each.first for each in self._keys.public(connection, replaced)[1:]}:
+                raise InputError(f"keys: the entry {position} replaced none; ask for the keys")
+            edge = _edge_at(connection, position)
+            path = inclusion_proof(position - 1, position, TileHashes(_reader(connection)).at(edge))
+            signers = (
+                *self._keys.signers(connection, replaced, position),
+                *self._keys.second_signers(connection, replaced, position),
+            )
+        note = signed(Checkpoint(self.origin, edge.head()), signers, seconds)
+        return LogProof(position - 1, path, bytes(note))
 
     # --- checkpoints that are kept ----------------------------------------------------------------
 
@@ -276,11 +306,30 @@ class SqliteLog:
         """Return the tree of all that is durable now, signed."""
         with self._control.read() as connection:
             size, replaced = _state(connection)
-            known = self._head
+            known = self._newest()
             if known is not None and known.edge.size >= size:
                 return known
             edge, _ = _caught_up(connection, known.edge if known else RightEdge(), size)
-            return self._grown(connection, edge, replaced).signed()
+            found = self._grown(connection, edge, replaced).signed()
+        if not self._control.is_inside:  # what a job added may be undone yet
+            self._look(found)
+        return found
+
+    def _newest(self) -> _Head | None:
+        """Return the largest tree that this process has signed and whose entries are durable."""
+        committed, looked = self._head, self._looked
+        if committed is None or (looked is not None and looked.edge.size > committed.edge.size):
+            return looked
+        return committed
+
+    def _look(self, found: _Head) -> None:
+        """Remember a head, so that the next look starts there; of two threads the one that saw more.
+
+        Commits keep their own: they are undone with what they added, and never wait for a reader.
+        """
+        with self._looking:
+            if self._looked is None or self._looked.edge.size < found.edge.size:
+                self._looked = found
 
     def _read(self, level: int, number: int) -> bytes:
         with self._control.read() as connection:

@@ -3,7 +3,8 @@
 They come in pairs: Ed25519 signs every checkpoint, ML-DSA-44 those that are kept. A pair of seeds is on
 disk before an entry of the ledger puts its keys into force, and they sign nothing before that. The tree
 that ends with such an entry is signed by the old keys and the new: whoever trusts the old one learns the
-new one from an entry that the old one signed for.
+new one from an entry that the old one signed for. That tree may be the head of no commit, when others
+share the flush; it is signed whenever somebody asks, for ever, so that no crash can lose it.
 
 Source: design section 6; C2SP signed-note. Not here: signing itself (`adapters.signing`).
 """

@@ -12,6 +12,7 @@ Source: design sections 1, 2 and 6. Not here: durability and the lock (`control`
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -37,7 +38,9 @@ from withhold.domain.absence import secret_commitment, tag_secret
 from withhold.domain.directory import PlanParties, Subject, SubjectKind
 from withhold.domain.erasure import Past
 from withhold.domain.ledger import (
+    BLIND_BYTES,
     CHAIN_START,
+    PERSONAL,
     PUBLIC,
     SEALED,
     Event,
@@ -198,7 +201,10 @@ class SqliteTransaction:
         """Append an event with its effects, records and deletions; return its position."""
         position, subject = self.next, event.subject
         if subject is None or event.kind is EventKind.ACCOUNT_ERASED:
-            body = encode_body(_body(event))
+            plain = _body(event)
+            if event.kind in PERSONAL:
+                plain["blind"] = os.urandom(BLIND_BYTES).hex()
+            body = encode_body(plain)
             previous = 0 if subject is None else self.subject(subject).last
             entry = entry_bytes(position, PUBLIC, public_commitment(body))
         else:
