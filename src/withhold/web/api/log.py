@@ -129,9 +129,10 @@ async def get_replacement(
 ) -> Response[bytes]:
     """Give what whoever trusts the keys before an entry needs to trust those after it."""
     try:
-        return answer(await off_loop(replacement_of, ports_of(request), position))
+        found = await off_loop(replacement_of, ports_of(request), position)
     except InputError as error:
         raise NotFoundException(error.diagnostics()) from None
+    return _given(msgspec.json.encode(found), "application/json", NEVER)
 
 
 @get("/tile/{path:path}")
