@@ -312,6 +312,29 @@ def test_what_an_erasure_closes_cannot_be_altered_unseen(
         ports.ledger.verify()
 
 
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "INSERT INTO erased VALUES (99, 3, x'00')",  # there is no such entry
+        "INSERT INTO erased SELECT last, 3, x'00' FROM (SELECT max(position) AS last FROM entries)",
+        "UPDATE erased SET subject = 3",
+        "UPDATE erased SET subject = 3; UPDATE entries SET subject = 3 WHERE kind = 12",
+    ],
+)
+def test_no_key_is_deleted_without_an_entry_that_says_so(provider: Provider, claim: str) -> None:
+    theirs = provider.opt_out("bo").position
+    cut = replace(provider.ports, ledger=_Cut(provider.ports))  # type: ignore[arg-type]
+    with pytest.raises(StorageError):
+        erasure.erase(cut, AccountId("ana"))
+    provider.opt_in("bo")
+    provider.close()
+    with apsw.Connection(str(provider.home / "control.db")) as control:
+        control.execute(claim)
+    with open_embedded(provider.home) as ports:
+        assert not ports.ledger.purge()
+        assert ports.ledger.record(theirs) is not None
+
+
 def test_an_entry_that_erases_names_nobody(provider: Provider) -> None:
     position = erase(provider, "ana").position
     record = provider.ports.ledger.record(position)

@@ -214,6 +214,30 @@ def test_the_ledger_of_another_home_is_another_one(homes: Homes) -> None:
         assert "was seen before, this one is" in ports.watch.gate.reason
 
 
+@pytest.mark.parametrize("is_watched", [True, False])
+def test_no_key_is_deleted_on_the_word_of_another_ledger(homes: Homes, is_watched: bool) -> None:
+    with homes.opened(witness="") as ports:
+        sign_up(ports, "ana", "bo", "cy")
+        witnessing.witness(ports)
+        head = ports.ledger.head()
+    homes.back_up()
+    with homes.opened("other", witness="") as ports:
+        sign_up(ports, "x", "y", "z")
+        for name in ("x", "y"):
+            erasure.erase(ports, AccountId(name))
+        witnessing.witness(ports)
+    shutil.copy(homes.folder / "other" / "control.db", homes.home / "control.db")
+    if not is_watched:
+        (homes.home / SEEN).unlink()
+    with homes.opened(witness="") as ports:
+        assert bool(ports.watch.gate.reason) == is_watched
+        assert not ports.ledger.purge()
+    homes.restore()
+    with homes.opened(witness="") as ports:
+        assert ports.watch.gate.reason == ""
+        assert ports.ledger.verify() == head
+
+
 @pytest.mark.parametrize(
     ("damage", "told"),
     [

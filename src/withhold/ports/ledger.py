@@ -239,8 +239,9 @@ class Ledger(Protocol):
         """Delete what is left of erased subjects: their keys, durably, and all bytes of keys and names.
 
         Whatever crash came between the entry and this, calling it completes it; it costs little when
-        nothing is left. The keys are gone when it returns; False when bytes of names are still in the
-        database's log because somebody reads.
+        nothing is left. True: all of it is gone. False: bytes of names are still in the database's log
+        because somebody reads; or no key is deleted, because the gate is shut, or the entry that would
+        erase somebody does not hold, or the keys are not those of this ledger.
 
         Raises:
             StorageError: the disk refused; some of it is left to do.

@@ -179,6 +179,11 @@ class Control:
         """Whether the caller is a running job: what it reads may not be committed yet."""
         return self._owner == threading.get_ident()
 
+    @property
+    def is_shut(self) -> bool:
+        """Whether the gate is shut, so that nothing may be written, and nothing deleted either."""
+        return bool(self._gate.reason)
+
     def run(self, job: Callable[[apsw.Connection], T]) -> T:
         """Run a job in a write transaction and return its result once that is on disk.
 

@@ -18,7 +18,7 @@ import apsw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from withhold.adapters.store.sqlite.codec import KINDS, effect_pairs, encode_body
+from withhold.adapters.store.sqlite.codec import KIND_CODE, KINDS, effect_pairs, encode_body
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.domain.erasure import Past
 from withhold.domain.ledger import (
@@ -28,13 +28,14 @@ from withhold.domain.ledger import (
     EventKind,
     Json,
     broken,
+    chained,
     entry_bytes,
     is_sealed,
     opening,
     public_commitment,
 )
 from withhold.domain.names import Position, SubjectNo
-from withhold.errors import EntryErased, WithholdError
+from withhold.errors import EntryErased, VerificationError, WithholdError
 from withhold.ports import Record
 
 NONCE_BYTES = 12
@@ -98,6 +99,51 @@ def _unopened(connection: apsw.Connection, subject: int, position: int) -> Withh
     if connection.execute("SELECT 1 FROM erased WHERE subject = ?", (subject,)).get:
         return EntryErased(f"entry {position}: its person was erased; it can no longer be opened")
     return broken(position, "the key that opens it is gone")
+
+
+def is_erased(connection: apsw.Connection, keys: SubjectKeys, subject: int, position: int) -> bool:
+    """Return whether an entry in its chain erases a subject, and the key at hand is that subject's.
+
+    Deleting a key is for ever. So it is done only on the word of the entry itself, which has to stand
+    behind the one before, and only if the key opens what opened the subject in this ledger: the keys of
+    another home, or of another moment, have the same numbers and are somebody else's.
+    """
+    row = connection.execute(
+        "SELECT kind, entry, chain, subject, body FROM entries WHERE position = ?", (position,)
+    ).fetchone()
+    if row is None:
+        return False
+    kind, entry, chain, named, body = row
+    before = connection.execute("SELECT chain FROM entries WHERE position = ?", (position - 1,)).get
+    holds = (
+        (kind, named) == (KIND_CODE[EventKind.ACCOUNT_ERASED], subject)
+        and entry == entry_bytes(Position(position), PUBLIC, public_commitment(body))
+        and chain == chained(before or CHAIN_START, entry)
+        and json.loads(body).get("erased") == subject
+    )
+    if not holds:
+        return False
+    key = keys.get(SubjectNo(subject))
+    return key is None or _opens_first(connection, key, subject, position)
+
+
+def _opens_first(connection: apsw.Connection, key: bytes, subject: int, position: int) -> bool:
+    """Return whether a key opens the first of a subject's entries, of which the last one is given."""
+    while True:
+        row = connection.execute(
+            "SELECT previous, entry, body FROM entries WHERE position = ? AND subject = ?",
+            (position, subject),
+        ).fetchone()
+        if row is None or row[0] >= position:
+            return False
+        if not row[0]:
+            break
+        position = row[0]
+    try:
+        unsealed(key, row[2], row[1], position)
+    except VerificationError:
+        return False
+    return True
 
 
 def read_record(connection: apsw.Connection, keys: SubjectKeys, position: int) -> Record | None:

@@ -29,7 +29,7 @@ from withhold.adapters.store.sqlite.directory import (
     read_policy,
     read_subject,
 )
-from withhold.adapters.store.sqlite.entries import head_of, read_record
+from withhold.adapters.store.sqlite.entries import head_of, is_erased, read_record
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.adapters.store.sqlite.transaction import SqliteTransaction
 from withhold.adapters.store.sqlite.verify import verify
@@ -136,12 +136,16 @@ class SqliteLedger:
 
     def purge(self) -> bool:
         """Delete what is left of erased subjects; see the port."""
+        if self._control.is_shut:
+            return False
         self._keys.refresh()
         done = self._keys.erased_to()
         with self._control.read() as connection:
             rows: Any = connection.execute(
                 "SELECT subject, position FROM erased WHERE position > ? ORDER BY position", (done,)
             ).fetchall()
+            if not all(is_erased(connection, self._keys, *row) for row in rows):
+                return False
         if not rows:
             return True
         # a crash after any of these lines leaves the last one undone, so that all are done again
