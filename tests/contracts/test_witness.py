@@ -16,7 +16,7 @@ from withhold.adapters.witness import FileWitness, witness_from
 from withhold.adapters.witness.looks import FileLooks
 from withhold.domain.checkpoints import LogKey
 from withhold.domain.notes import SignatureType
-from withhold.domain.witnesses import Prove
+from withhold.domain.witnesses import Missing, Prove
 from withhold.errors import InputError, StorageError, VerificationError, WitnessSilent
 from withhold.ports import Looks, Ports, Seen, Witness
 from withhold.services import log as logs
@@ -82,8 +82,9 @@ def test_a_shorter_log_is_told_with_the_positions_that_are_missing(witness: Witn
     fill(shorter, 5)
     show(witness, longer)
     for _ in range(2):
-        with pytest.raises(VerificationError, match="entries 6 to 9 are missing"):
+        with pytest.raises(Missing, match="entries 6 to 9 are missing") as told:
             show(witness, shorter)
+        assert (told.value.seen, told.value.position) == (9, 6)
     show(witness, longer, 9)  # it remembers what it had seen
 
 

@@ -6,9 +6,11 @@ Each case puts a home into a state and says whether it may be used, and what is 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -17,10 +19,13 @@ import withhold
 from tests.fakes.witness import WitnessServer, served
 from tests.simulator import SHIPPED, VIBE, interaction
 from withhold.adapters.embedded import SEEN, Options, open_embedded
+from withhold.adapters.witness import FileWitness
 from withhold.domain.directory import SubjectKind
 from withhold.domain.names import AccountId
+from withhold.domain.notes import Signature
+from withhold.domain.witnesses import Prove
 from withhold.errors import LedgerBehind, VerificationError
-from withhold.ports import Ports
+from withhold.ports import Ports, Witness
 from withhold.services import (
     builds,
     capture,
@@ -349,6 +354,100 @@ def test_two_servers_from_one_backup_are_found_while_they_run(
         assert "another log" in report.fault
         takes_nothing(other, homes.folder / "backup")
         turn(one, "bo", allowed=False)
+
+
+# --- many processes at once -------------------------------------------------------------------------
+
+
+@dataclass
+class Overtaken:
+    """A witness to whom somebody else shows a newer head while a request is under way.
+
+    Attributes:
+        times: how many requests are overtaken; the ones after them are not.
+    """
+
+    real: Witness
+    other: Ports
+    times: int
+
+    @property
+    def name(self) -> str:
+        return self.real.name
+
+    def show(self, note: bytes, prove: Prove, had: int) -> Sequence[Signature]:
+        if self.times:
+            self.times -= 1
+            sign_up(self.other, f"meanwhile-{self.times}")
+            witnessing.witness(self.other)
+        return self.real.show(note, prove, had)
+
+
+def overtaken(ports: Ports, other: Ports, times: int) -> Ports:
+    (real,) = ports.watch.witnesses
+    return replace(ports, watch=replace(ports.watch, witnesses=(Overtaken(real, other, times),)))
+
+
+@pytest.mark.parametrize("kind", ["file", "http"])
+@pytest.mark.parametrize("act", [witnessing.witness, witnessing.check])
+def test_a_newer_head_that_somebody_else_shows_meanwhile_is_no_fault(
+    homes: Homes,
+    kind: str,
+    act: Callable[[Ports], tuple[witnessing.Report, ...]],
+    request: pytest.FixtureRequest,
+) -> None:
+    named = request.getfixturevalue("server").setting if kind == "http" else None
+    with homes.opened(witness=named) as one, homes.opened(witness=named) as other:
+        sign_up(one, "ana")
+        witnessing.witness(one)
+        (report,) = act(overtaken(one, other, 2))
+        assert (report.fault, report.size) == ("", one.ledger.head())
+        (report,) = act(overtaken(one, other, 99))
+        assert "asked again later" in report.fault
+        assert report.size is None
+        assert one.watch.gate.reason == other.watch.gate.reason == ""
+        turn(one, "ana", allowed=False)
+        assert act(one)[0].fault == ""
+
+
+def test_a_longer_log_elsewhere_is_a_fault_also_while_others_append(
+    homes: Homes,
+) -> None:
+    first, last = prepared(homes)
+    with homes.opened("backup", witness="") as ours:  # the witness is longer than this one will be
+        show = FileWitness(homes.witness)
+        watched = replace(ours, watch=replace(ours.watch, witnesses=(show,)))
+        (report,) = witnessing.check(overtaken(watched, ours, 1))
+        assert f"entries {first + 2} to {last} are missing" in report.fault
+        assert ours.watch.gate.reason == report.fault
+
+
+def _append_and_witness(folder: Path, who: int, told: Connection) -> None:
+    with Homes(folder).opened() as ports:
+        for number in range(20):
+            sign_up(ports, f"p{who}-{number}")
+            witnessing.witness(ports)
+        told.send((ports.watch.gate.reason, ports.log.verify() == ports.ledger.verify()))
+
+
+def test_processes_that_append_and_witness_at_once_never_become_read_only(homes: Homes) -> None:
+    with homes.opened():
+        pass
+    spawning = get_context("spawn")
+    pipes, processes = [], []
+    for who in range(3):
+        ours, theirs = spawning.Pipe(duplex=False)
+        processes.append(
+            spawning.Process(target=_append_and_witness, args=(homes.folder, who, theirs))
+        )
+        pipes.append(ours)
+        processes[-1].start()
+        theirs.close()
+    for pipe, process in zip(pipes, processes, strict=True):
+        assert pipe.recv() == ("", True)
+        process.join()
+    with homes.opened() as ports:
+        assert ports.watch.gate.reason == ""
 
 
 # --- S37 ------------------------------------------------------------------------------------------

@@ -28,10 +28,27 @@ Prove = Callable[[int, int], Proof]
 _SIZE = re.compile(rb"(0|[1-9][0-9]{0,18})\n")
 
 
+class Missing(VerificationError):
+    """A longer log was seen than the one that was shown; perhaps only than was read a moment ago.
+
+    Attributes:
+        seen: the size of the longer one.
+    """
+
+    def __init__(self, size: int, seen: int) -> None:
+        self.seen = seen
+        super().__init__(
+            f"log: entries {size + 1} to {seen} are missing; a log of {seen} entries was seen before; "
+            "restore a newer backup",
+            position=size + 1,
+        )
+
+
 def follows(old: Checkpoint, new: Checkpoint, prove: Prove) -> None:
     """Check that a checkpoint of a log follows from one that was seen before.
 
     Raises:
+        Missing: the one before is of a longer log.
         VerificationError: it does not; names the positions that are missing or may differ.
     """
     if old.origin != new.origin:
@@ -40,21 +57,13 @@ def follows(old: Checkpoint, new: Checkpoint, prove: Prove) -> None:
             "use the home that belongs to it"
         )
     if old.head.size > new.head.size:
-        raise missing(new.head.size, old.head.size)
+        raise Missing(new.head.size, old.head.size)
     try:
         check_consistency(old.head, new.head, prove(old.head.size, new.head.size))
     except (VerificationError, InputError) as error:
         raise VerificationError(
             f"log: some entry from 1 to {old.head.size} is not the one that was seen before: {error}"
         ) from error
-
-
-def missing(size: int, seen: int) -> VerificationError:
-    """Return the error that says which entries of a longer log are not there."""
-    return VerificationError(
-        f"log: entries {size + 1} to {seen} are missing; a log of {seen} entries was seen before; "
-        "restore a newer backup"
-    )
 
 
 def forgot(had: int, seen: int) -> VerificationError:

@@ -24,8 +24,8 @@ class Witness(Protocol):
     def show(self, note: bytes, prove: Prove, had: int) -> Sequence[Signature]:
         """Show it a checkpoint of the log; it remembers that, if the log follows from what it has seen.
 
-        A caller that is told that the log does not follow asks once more with a newer checkpoint before
-        it believes that: another process may have shown one meanwhile.
+        That it has seen a longer log says nothing of ours by itself: another process may have appended to
+        it and shown it meanwhile. Only a head read after the answer that is still shorter is a fault.
 
         Args:
             note: signed.
@@ -36,8 +36,9 @@ class Witness(Protocol):
             Its signature lines, checked; none from one that cannot sign.
 
         Raises:
-            VerificationError: it has seen a longer log or another one, or forgot what it had seen; names
-                the positions. It remembers what it did before.
+            Missing: it has seen a longer log than it was shown. It remembers what it did before.
+            VerificationError: it has seen another log, or forgot what it had seen; names the positions. It
+                remembers what it did before.
             WitnessSilent: it did not answer, or nothing that can be understood.
         """
         ...

@@ -9,6 +9,9 @@ nothing: no capture, no build, no reader, no opt-in. No opt-out either: it would
 which somebody holds another receipt, and be lost with the next restore. It is answered with "not
 confirmed", and while the gate is shut no row is used anyway. Only a newer backup opens the gate again.
 
+Any number of processes append and show at once, so a witness may know a longer log than the one that was
+read a moment ago. Only a head read after its answer that is still shorter is a fault.
+
 A witness that does not answer is told of and shuts nothing; the others count. Confirmations never wait
 for witnesses.
 
@@ -21,10 +24,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from withhold.domain.notes import Signature, SignedNote, parse_note
-from withhold.domain.witnesses import follows
+from withhold.domain.witnesses import Missing, follows
 from withhold.errors import StorageError, VerificationError, WitnessSilent
 from withhold.ports import Ports, Seen, Witness
 from withhold.services.log import said
+
+TRIES = 3  # to show a head before another process shows a newer one
 
 Head = Callable[[], bytes]
 """Returns the newest checkpoint."""
@@ -156,10 +161,20 @@ def _show(ports: Ports, witness: Witness, had: int, head: Head) -> Report:
 
 
 def _shown(ports: Ports, witness: Witness, had: int, head: Head) -> tuple[int, Sequence[Signature]]:
-    try:
-        return _once(ports, witness, had, head())
-    except VerificationError:  # perhaps another process showed it a newer head meanwhile
-        return _once(ports, witness, had, head())
+    """Show a witness the head, again as long as other processes show it newer ones meanwhile.
+
+    Raises:
+        WitnessSilent: it did not answer, or newer heads came each time.
+        VerificationError: it has seen what this log does not follow from.
+    """
+    for _ in range(TRIES):
+        try:
+            return _once(ports, witness, had, head())
+        except Missing as error:
+            now = ports.ledger.head()  # after its answer: what is missing now is nowhere
+            if now < error.seen:
+                raise Missing(now, error.seen) from error
+    raise WitnessSilent(f"{witness.name}: others show it newer heads; it is asked again later")
 
 
 def _once(ports: Ports, witness: Witness, had: int, note: bytes) -> tuple[int, Sequence[Signature]]:

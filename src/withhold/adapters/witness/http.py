@@ -20,7 +20,7 @@ from typing import NamedTuple
 from withhold.adapters.signing import verifies
 from withhold.domain.checkpoints import Checkpoint, parse_checkpoint
 from withhold.domain.notes import NoteKey, Signature, parse_note
-from withhold.domain.witnesses import Prove, cosignatures, forgot, missing, parse_size, request
+from withhold.domain.witnesses import Missing, Prove, cosignatures, forgot, parse_size, request
 from withhold.errors import VerificationError, WitnessSilent
 
 DEADLINE_SECONDS = 5.0
@@ -83,7 +83,8 @@ class HttpWitness:
         """Take in the size that the witness has seen.
 
         Raises:
-            VerificationError: it has seen a longer log, or another one.
+            Missing: it has seen a longer log.
+            VerificationError: it has seen another one.
             WitnessSilent: it said something else.
         """
         size = checkpoint.head.size
@@ -104,7 +105,7 @@ class HttpWitness:
         except VerificationError as error:
             raise WitnessSilent(f"{self.name}: {error}") from error
         if seen > size:
-            raise missing(size, seen)
+            raise Missing(size, seen)
         if seen == old == size:
             raise VerificationError(
                 f"log: a witness has seen another log of {size} entries than this one"
