@@ -29,7 +29,6 @@ from rich.table import Table
 from bench.corpus import FIRST_ACCOUNT, VIBE, corpus
 from bench.proofs import median_us
 from withhold.adapters.lake.tags import TagFiles
-from withhold.adapters.store.sqlite.keys import BLOCK
 from withhold.domain.absence import check_absent, check_present, parse_tag_proof, tag_of, tag_secret
 from withhold.domain.datasets import Dataset
 from withhold.domain.names import SubjectNo
@@ -195,8 +194,8 @@ def _people(ports: Ports) -> int:
     )
     with control.read() as connection:
         most = int(connection.execute("SELECT max(subject) FROM parties").get)
-    for first in range(1, most + 1, BLOCK):
-        keys.ensure(SubjectNo(first))
+    for no in range(1, most + 1):
+        keys.give(SubjectNo(no))
     return most
 
 

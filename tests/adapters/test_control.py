@@ -21,7 +21,7 @@ from withhold.adapters.clock import SystemClock
 from withhold.adapters.store.sqlite.codec import encode_body, encode_subject
 from withhold.adapters.store.sqlite.control import Control, connect
 from withhold.adapters.store.sqlite.credentials import SqliteCredentials
-from withhold.adapters.store.sqlite.keys import BLOCK, SubjectKeys
+from withhold.adapters.store.sqlite.keys import BLOCK, FIRST_BLOCK, SubjectKeys
 from withhold.adapters.store.sqlite.ledger import SqliteLedger
 from withhold.domain.directory import SubjectKind
 from withhold.domain.ledger import Event, EventKind, Json, canonical
@@ -364,17 +364,32 @@ def test_two_programs_may_make_the_same_database_at_once(tmp_path: Path) -> None
         control.close()
 
 
-def test_keys_are_made_ahead_and_never_replaced(tmp_path: Path) -> None:
+def test_keys_are_made_ahead_and_given_once(tmp_path: Path) -> None:
     one, other = SubjectKeys(tmp_path / "keys.db"), SubjectKeys(tmp_path / "keys.db")
     assert one.get(SubjectNo(1)) is None
-    key = one.ensure(SubjectNo(1))
-    assert other.ensure(SubjectNo(1)) == key
-    assert other.get(SubjectNo(BLOCK)) == one.get(SubjectNo(BLOCK))
-    assert one.get(SubjectNo(BLOCK + 1)) is None
+    assert one.give(SubjectNo(1)) == 1
+    assert one.give(SubjectNo(1)) == 1  # nobody has it in the ledger yet
+    assert one.give(SubjectNo(2)) == 2
+    assert one.get(SubjectNo(FIRST_BLOCK)) == other.get(SubjectNo(FIRST_BLOCK)) is not None
+    assert one.get(SubjectNo(FIRST_BLOCK + 1)) is None
+    assert other.give(SubjectNo(3)) == FIRST_BLOCK + 1  # what the other made may be somebody's
+    assert one.give(SubjectNo(FIRST_BLOCK + 2)) == 2 * FIRST_BLOCK + 1
     assert one.token_key() == other.token_key()
     assert (tmp_path / "keys.db").stat().st_mode & 0o077 == 0
     one.close()
     other.close()
+
+
+def test_many_keys_cost_few_flushes(tmp_path: Path) -> None:
+    keys = SubjectKeys(tmp_path / "keys.db")
+    before = apsw.Connection(str(tmp_path / "keys.db"))
+    versions = set()
+    for no in range(1, 5 * BLOCK):
+        assert keys.give(SubjectNo(no)) == no
+        versions.add(before.execute("PRAGMA data_version").get)
+    assert len(versions) <= 12
+    before.close()
+    keys.close()
 
 
 VALUES = json_values(

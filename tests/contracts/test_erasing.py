@@ -22,7 +22,9 @@ ANA, BO = AccountId("a1"), AccountId("a2")
 
 def test_an_erased_account_is_out_and_found_by_its_number_alone(ports: Ports) -> None:
     fill(ports, 3)
+    assert ports.ledger.erased_to() == 0
     done = erasure.erase(ports, ANA)
+    assert ports.ledger.erased_to() == done.position
     assert done == erasure.Erasure(ports.ledger.head(), is_purged=True)
     with ports.ledger.directory() as found:
         assert found.find(SubjectKind.ACCOUNT, ANA) is None

@@ -45,8 +45,8 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
         yield Opened(memory, memory.erase, memory.lose)
         return
     keys = SubjectKeys(tmp_path / "keys.db")
-    for first in range(1, 5_000, 1_024):
-        keys.ensure(SubjectNo(first))
+    for no in range(1, 5_000):
+        assert keys.give(SubjectNo(no)) == no
     files = TagFiles(tmp_path / "tags", keys.many)
 
     def erase(subject: int) -> None:
@@ -132,8 +132,8 @@ def test_after_a_key_is_erased_the_tags_that_are_kept_still_prove_and_can_be_che
 @pytest.fixture
 def files(tmp_path: Path) -> Iterator[TagFiles]:
     keys = SubjectKeys(tmp_path / "keys.db")
-    for first in range(1, 5_000, 1_024):
-        keys.ensure(SubjectNo(first))
+    for no in range(1, 5_000):
+        assert keys.give(SubjectNo(no)) == no
     yield TagFiles(tmp_path / "tags", keys.many)
     keys.close()
 

@@ -325,6 +325,9 @@ class MemoryLedger:
     def purge(self) -> bool:
         return True
 
+    def erased_to(self) -> Position:
+        return max((at for _, _, at in self._state.erased.values()), default=Position(0))
+
     def policy_at(self, position: Position) -> Policy:
         found = [policy for adopted, policy in self._state.policies if adopted <= position]
         if not found:

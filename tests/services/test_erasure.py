@@ -312,6 +312,26 @@ def test_what_an_erasure_closes_cannot_be_altered_unseen(
         ports.ledger.verify()
 
 
+def test_a_key_that_a_backup_brought_back_is_deleted_again(provider: Provider) -> None:
+    theirs = provider.opt_out("ana").position
+    provider.close()
+    shutil.copy(provider.home / "keys.db", provider.home / "older")
+    provider.crash()
+    erase(provider, "ana")
+    assert provider.ports.ledger.purge()
+    provider.close()
+    keys = apsw.Connection(str(provider.home / "keys.db"))
+    keys.execute("ATTACH ? AS older", (str(provider.home / "older"),))
+    keys.execute(
+        "INSERT OR REPLACE INTO keys SELECT * FROM older.keys"
+    )  # what it notes stays newer
+    keys.close()
+    with open_embedded(provider.home) as ports, pytest.raises(EntryErased):
+        ports.ledger.record(theirs)
+    provider.crash()
+    everything_holds(provider)
+
+
 @pytest.mark.parametrize(
     "claim",
     [

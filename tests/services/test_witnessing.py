@@ -219,6 +219,51 @@ def test_the_ledger_of_another_home_is_another_one(homes: Homes) -> None:
         assert "was seen before, this one is" in ports.watch.gate.reason
 
 
+def restore_unseen(homes: Homes) -> None:
+    """Put back the backup without its keys, as if nobody had ever seen more."""
+    homes.restore("control.db", "capture.db")
+    (homes.home / SEEN).unlink(missing_ok=True)
+
+
+def test_keys_that_tell_of_a_later_erasure_shut_the_gate_of_an_older_ledger(homes: Homes) -> None:
+    with homes.opened(witness="") as ports:
+        a_day(homes, ports)
+        first = ports.ledger.head()
+    homes.back_up()
+    with homes.opened(witness="") as ports:
+        sign_up(ports, "cy")
+        position = erasure.erase(ports, AccountId("cy")).position
+    restore_unseen(homes)
+    is_shut(homes, f"it has {first} entries, and entry {position} erased somebody", witness="")
+    with homes.opened("other", witness="") as ports:
+        sign_up(ports, *(f"o{n}" for n in range(20)))
+    shutil.copy(homes.folder / "other" / "control.db", homes.home / "control.db")
+    with homes.opened(witness="") as ports:
+        assert f"entry {position} erased somebody" in ports.watch.gate.reason
+
+
+def test_nobody_gets_the_key_of_somebody_whom_an_older_ledger_forgot(homes: Homes) -> None:
+    def secret(ports: Ports, name: str) -> bytes | None:
+        with ports.ledger.directory() as found:
+            subject = found.find(SubjectKind.ACCOUNT, name)
+        assert subject is not None
+        return ports.tags.secret(subject.no)
+
+    with homes.opened(witness="") as ports:
+        a_day(homes, ports)
+    homes.back_up()
+    with homes.opened(witness="") as ports:
+        sign_up(ports, "cy", "dan")
+        theirs = {secret(ports, name) for name in ("ana", "bo", "cy", "dan")}
+    restore_unseen(homes)
+    with homes.opened(witness="") as ports:
+        assert ports.watch.gate.reason == ""  # nobody knows of cy and dan
+        sign_up(ports, "eve", "flo")
+        assert len(theirs | {secret(ports, "eve"), secret(ports, "flo")}) == 6
+        assert erasure.erase(ports, AccountId("ana")).is_purged
+        assert ports.ledger.verify() == ports.ledger.head()
+
+
 @pytest.mark.parametrize("is_watched", [True, False])
 def test_no_key_is_deleted_on_the_word_of_another_ledger(homes: Homes, is_watched: bool) -> None:
     with homes.opened(witness="") as ports:

@@ -248,6 +248,14 @@ class Ledger(Protocol):
         """
         ...
 
+    def erased_to(self) -> Position:
+        """Return the entry of the last erasure that was purged, 0 for none.
+
+        It is noted beside the keys, outside of the ledger. Where the ledger has no such entry it is older
+        than its keys, or another one.
+        """
+        ...
+
     def first_record(self, subject: SubjectNo) -> Record:
         """Return the entry that opened a subject.
 

@@ -23,9 +23,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from withhold.domain.ledger import EventKind
+from withhold.domain.names import Position
 from withhold.domain.notes import Signature, SignedNote, parse_note
 from withhold.domain.witnesses import Missing, follows
-from withhold.errors import StorageError, VerificationError, WitnessSilent
+from withhold.errors import EntryErased, StorageError, VerificationError, WitnessSilent
 from withhold.ports import Ports, Seen, Witness
 from withhold.services.log import said
 
@@ -56,7 +58,7 @@ def check(ports: Ports) -> tuple[Report, ...]:
         What each witness answered.
     """
     seen = _seen(ports)  # before the head is read, so that the head is never older than that
-    if ports.watch.gate.reason or not _captures_fit(ports):
+    if ports.watch.gate.reason or not (_captures_fit(ports) and _erasures_fit(ports)):
         return ()
     if not seen and not ports.watch.witnesses:
         return ()
@@ -199,6 +201,30 @@ def _captures_fit(ports: Ports) -> bool:
             )
             return False
     return True
+
+
+def _erasures_fit(ports: Ports) -> bool:
+    """Return whether the ledger has the last erasure that its keys tell of; shut the gate when not.
+
+    Keys stand apart, so an older ledger may lie beside newer keys: it proves by itself that it is older.
+    """
+    erased = ports.ledger.erased_to()  # before the head, so that the head is never older than that
+    head = ports.ledger.head()
+    if not erased or (erased <= head and _erases(ports, erased)):
+        return True
+    ports.watch.gate.shut(
+        f"control.db is older than keys.db, or another one: it has {head} entries, and entry {erased} "
+        "erased somebody; restore a newer backup of control.db, or the one that belongs to these keys"
+    )
+    return False
+
+
+def _erases(ports: Ports, position: Position) -> bool:
+    try:
+        record = ports.ledger.record(position)
+    except (EntryErased, VerificationError):
+        return False
+    return record is not None and record.kind is EventKind.ACCOUNT_ERASED
 
 
 def _ends(ports: Ports) -> Iterator[tuple[str, int, int]]:

@@ -2,8 +2,12 @@
 
 Deleting a key forgets the person while the chain still verifies, so keys stand apart: a backup of the
 control database need not hold them. A key is on disk *before* the entry that needs it: a key without an
-entry is harmless, an entry without a key is lost. Keys are therefore made ahead, a block at a time, and
-bulk openings cost one flush per block.
+entry is harmless, an entry without a key is lost. Keys are therefore made ahead, in blocks that double, so
+that bulk openings cost one flush per block.
+
+A key is given only by whoever made it, and only while it has the file open. A key that was there before may
+belong to somebody whom the ledger at hand does not know, because it is older than the keys: two people with
+one key could read each other, and be erased only together. So numbers have gaps, and no key has two owners.
 
 A key is deleted by writing zeros over it, in place: a row that is taken out may leave copies in pages that
 are merged later. The file's own log is truncated before the deletion counts as done.
@@ -14,11 +18,13 @@ Source: design sections 1, 2 and 6. Not here: whose key is deleted, and when (`l
 from __future__ import annotations
 
 import hmac
+import json
 import os
 import secrets
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -28,7 +34,8 @@ from withhold.errors import StorageError
 
 KEY_BYTES = 32
 DELETED = bytes(KEY_BYTES)  # stands in the place of a key that was deleted
-BLOCK = 1024  # keys made at once
+FIRST_BLOCK = 16  # keys made at once for the first subject; a command mostly opens one
+BLOCK = 1024  # at most; also a page of keys
 MEMORY = 262_144  # keys kept in memory; 32 bytes each, and their objects
 
 _TABLES = """
@@ -89,6 +96,7 @@ class SubjectKeys:
         self._known: dict[int, bytes] = {}
         self._version = 0
         self._name_key = b""
+        self._fresh = range(0)
 
     def token_key(self) -> bytes:
         """Return the key of capture tokens."""
@@ -177,6 +185,16 @@ class SubjectKeys:
         with self._lock:
             return Position(self._connection.execute("SELECT position FROM erased_to").get)
 
+    def left(self, subjects: Sequence[int]) -> set[int]:
+        """Return those of the subjects whose key is still there."""
+        with self._lock:
+            rows: Any = self._connection.execute(
+                "SELECT subject FROM keys WHERE key != ?"
+                " AND subject IN (SELECT value FROM json_each(?))",
+                (DELETED, json.dumps(subjects)),
+            ).fetchall()
+        return {no for (no,) in rows}
+
     def delete(self, subjects: Sequence[int]) -> None:
         """Delete keys, durably and without leaving their bytes in the file; repeating it is harmless.
 
@@ -200,32 +218,43 @@ class SubjectKeys:
         """Note that the keys of every subject erased up to a position are gone."""
         try:
             with self._lock, self._connection:
-                self._connection.execute("UPDATE erased_to SET position = ?", (position,))
+                self._connection.execute(
+                    "UPDATE erased_to SET position = max(position, ?)", (position,)
+                )
         except apsw.Error as error:
             raise refused(error) from error
 
-    def ensure(self, subject: SubjectNo) -> bytes:
-        """Return the key of a new subject, on disk before this returns.
+    def give(self, least: SubjectNo) -> SubjectNo:
+        """Return a number whose key is nobody's, on disk before this returns; the lowest from one on.
+
+        Giving the same number again is right: whoever has a number in the ledger asks for a higher one.
 
         Raises:
             StorageError: it could not be made durable.
         """
-        key = self.get(subject)
-        if key is None:
-            self._make_block(subject)
-            key = self.get(subject)
-            if key is None:
-                raise StorageError("a subject's key was not kept; nothing was recorded")
-        return key
+        if least not in self._fresh:
+            is_next = least == self._fresh.stop
+            self._fresh = self._made(
+                least, min(2 * len(self._fresh), BLOCK) if is_next else FIRST_BLOCK
+            )
+        return max(least, SubjectNo(self._fresh.start))
 
-    def _make_block(self, first: int) -> None:
-        fresh = [(no, secrets.token_bytes(KEY_BYTES)) for no in range(first, first + BLOCK)]
+    def _made(self, least: int, count: int) -> range:
+        """Make keys with numbers above all that were ever made, by any process."""
         try:
             with self._lock, self._connection:
-                # another process may have made some of them: what stands is never replaced
-                self._connection.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?)", fresh)
+                # takes the lock for writing before it reads, so that no two make the same
+                self._connection.execute("UPDATE erased_to SET position = position")
+                last = self._connection.execute("SELECT max(subject) FROM keys").get or 0
+                first = max(least, last + 1)
+                fresh = range(first, first + count)
+                self._connection.executemany(
+                    "INSERT INTO keys VALUES (?, ?)",
+                    [(no, secrets.token_bytes(KEY_BYTES)) for no in fresh],
+                )
         except apsw.Error as error:
             raise refused(error) from error
+        return fresh
 
     def _keep(self, subject: int, key: bytes) -> None:
         if len(self._known) >= MEMORY:

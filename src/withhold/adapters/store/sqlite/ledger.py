@@ -56,6 +56,7 @@ class SqliteLedger:
         self._memory = Memory()
         self._consent = ConsentCache()
         self._earlier = EMPTY
+        self._looked = Position(0)  # up to here no key of an erased subject is there
 
     def append(self, change: Callable[[Transaction], T]) -> T:
         """Run a change in the sequencer's transaction; its result is returned once it is durable."""
@@ -141,9 +142,7 @@ class SqliteLedger:
         self._keys.refresh()
         done = self._keys.erased_to()
         with self._control.read() as connection:
-            rows: Any = connection.execute(
-                "SELECT subject, position FROM erased WHERE position > ? ORDER BY position", (done,)
-            ).fetchall()
+            rows = self._unpurged(connection, done)
             if not all(is_erased(connection, self._keys, *row) for row in rows):
                 return False
         if not rows:
@@ -154,6 +153,28 @@ class SqliteLedger:
             return False
         self._keys.set_erased_to(rows[-1][1])
         return True
+
+    def _unpurged(self, connection: apsw.Connection, done: Position) -> list[tuple[int, Position]]:
+        """Return who was erased and is not known to be purged, and the entries that erased them.
+
+        That is everybody above a position, and whose key is there below it: a backup of the keys may have
+        brought it back. Every key is looked at once, and later ones as they come.
+        """
+        rows: Any = connection.execute(
+            "SELECT subject, position FROM erased WHERE position > ? ORDER BY position",
+            (min(done, self._looked),),
+        ).fetchall()
+        if not rows:
+            return []
+        left = self._keys.left([subject for subject, _ in rows])
+        found = [(subject, at) for subject, at in rows if at > done or subject in left]
+        if not found:
+            self._looked = rows[-1][1]
+        return found
+
+    def erased_to(self) -> Position:
+        """Return the entry of the last erasure that was purged, as it is noted beside the keys."""
+        return self._keys.erased_to()
 
     def first_record(self, subject: SubjectNo) -> Record:
         """Return the entry that opened a subject."""

@@ -174,13 +174,12 @@ class SqliteTransaction:
     # --- numbers ----------------------------------------------------------------------------------
 
     def new_subject(self) -> SubjectNo:
-        """Return a number no subject ever had; its key is on disk."""
+        """Return a number no subject ever had; its key is on disk, and nobody ever had it."""
         if not self._next_subject:
             last = self._connection.execute("SELECT max(no) FROM subjects").get
             self._next_subject = (last or 0) + 1
-        no = SubjectNo(self._next_subject)
-        self._keys.ensure(no)
-        self._next_subject += 1
+        no = self._keys.give(SubjectNo(self._next_subject))
+        self._next_subject = no + 1
         return no
 
     def new_party(self, kind: PartyKind, product: ProductId, subject: SubjectNo | None) -> PartyNo:
