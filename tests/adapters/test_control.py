@@ -364,6 +364,60 @@ def test_two_programs_may_make_the_same_database_at_once(tmp_path: Path) -> None
         control.close()
 
 
+# --- emptying the log ---------------------------------------------------------------------------------
+
+
+def wal(tmp_path: Path) -> int:
+    return (tmp_path / "control.db-wal").stat().st_size
+
+
+def test_the_log_is_emptied_while_others_write(control: Control, tmp_path: Path) -> None:
+    is_done = threading.Event()
+
+    def write() -> None:
+        while not is_done.is_set():
+            control.run(note("x" * 500))
+
+    writers = [threading.Thread(target=write) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    try:
+        assert all(any(control.truncate_log() for _ in range(20)) for _ in range(10))
+    finally:
+        is_done.set()
+        for writer in writers:
+            writer.join()
+    assert control.truncate_log()
+    assert wal(tmp_path) == 0
+
+
+@pytest.mark.parametrize("is_newest", [True, False])
+def test_nobody_who_writes_waits_for_somebody_who_reads(
+    control: Control, tmp_path: Path, is_newest: bool
+) -> None:
+    control.run(note("before"))
+    reader = connect(tmp_path / "control.db")
+    reader.execute("BEGIN; SELECT count(*) FROM notes").fetchall()
+    if not is_newest:
+        control.run(note("after"))
+    emptied: list[bool] = []
+    trying = threading.Thread(
+        target=lambda: emptied.extend(control.truncate_log() for _ in "12345")
+    )
+    trying.start()
+    longest = 0.0
+    while trying.is_alive():
+        began = time.monotonic()
+        control.run(note("meanwhile"))
+        longest = max(longest, time.monotonic() - began)
+    trying.join()
+    assert emptied == [False] * 5
+    assert longest < 1
+    reader.close()
+    assert control.truncate_log()
+    assert wal(tmp_path) == 0
+
+
 def test_keys_are_made_ahead_and_given_once(tmp_path: Path) -> None:
     one, other = SubjectKeys(tmp_path / "keys.db"), SubjectKeys(tmp_path / "keys.db")
     assert one.get(SubjectNo(1)) is None

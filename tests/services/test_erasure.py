@@ -280,6 +280,11 @@ def test_readers_that_are_open_delay_only_the_purge_of_the_log(provider: Provide
     assert not done.is_purged
     assert not admitted(provider)
     reader.close()
+    with open_embedded(
+        provider.home
+    ) as other:  # opening leaves the log as it is: loaders open often
+        assert other.ledger.erased_to() < done.position
+        assert other.tags.secret(SubjectNo(2)) is None
     assert erase(provider, "ana") == done.__class__(done.position, is_purged=True)
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
+import apsw
 from litestar import Litestar
 
 from withhold import app
+from withhold.domain.names import AccountId
 from withhold.ports import Ports
-from withhold.web.upkeep import Upkeep
+from withhold.services import directory, erasure
+from withhold.services.directory import AccountRequest
+from withhold.web.upkeep import PASS_SECONDS, Upkeep
 
 
 def test_an_application_that_is_told_to_end_as_something_is_withdrawn_ends(tmp_path: Path) -> None:
@@ -39,3 +44,22 @@ def test_an_upkeep_that_is_woken_while_it_is_told_to_end_ends(tmp_path: Path) ->
     with app.open_ports(tmp_path / "home", make=True) as ports:
         for _ in range(20):
             asyncio.run(asyncio.wait_for(begin_and_end(ports), 10))
+
+
+def test_upkeep_completes_an_erasure_once_nobody_reads_and_tries_less_often_meanwhile(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "home"
+    with app.open_ports(home, make=True) as ports:
+        upkeep = Upkeep(ports, lambda _product: None, lambda: None)
+        directory.put_account(ports, AccountRequest(AccountId("ana")))
+        reader = apsw.Connection(str(home / "control.db"))
+        reader.execute("BEGIN; SELECT count(*) FROM entries").fetchall()
+        position = erasure.erase(ports, AccountId("ana")).position
+        upkeep.once()
+        reader.close()
+        upkeep.once()  # just tried
+        assert ports.ledger.erased_to() < position
+        time.sleep(PASS_SECONDS)
+        upkeep.once()
+        assert ports.ledger.erased_to() == position

@@ -235,13 +235,18 @@ class Ledger(Protocol):
         """
         ...
 
-    def purge(self) -> bool:
+    def purge(self, *, logs: bool = True) -> bool:
         """Delete what is left of erased subjects: their keys, durably, and all bytes of keys and names.
 
         Whatever crash came between the entry and this, calling it completes it; it costs little when
         nothing is left. True: all of it is gone. False: bytes of names are still in the database's log
         because somebody reads; or no key is deleted, because the gate is shut, or the entry that would
-        erase somebody does not hold, or the keys are not those of this ledger.
+        erase somebody does not hold, or the keys are not those of this ledger. Whoever writes is not kept
+        waiting for whoever reads; so the caller tries again, later each time.
+
+        Args:
+            logs: whether bytes are looked for in the database's log as well. Whoever only opens a home
+                deletes the keys and leaves the rest.
 
         Raises:
             StorageError: the disk refused; some of it is left to do.

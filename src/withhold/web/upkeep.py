@@ -28,6 +28,7 @@ from withhold.web.routes import off_loop
 PASS_SECONDS = 1.0  # between passes when nobody wakes it: other processes write too
 WITNESS_SECONDS = 10.0  # between two heads that are kept and shown to witnesses
 WITNESS_ENTRIES = 10_000  # so many new entries are shown at once
+PURGE_SECONDS = 60.0  # at most between two tries to complete an erasure
 SEAL_ROWS = 50_000  # so many rows in the log are worth a file
 TAG_SECONDS = 60.0  # after tagging failed: a lost file does not come back within a pass
 SEAL_SECONDS = 60.0  # fewer wait this long, so that a quiet log does not become many small files
@@ -79,6 +80,7 @@ class Upkeep:
         self._seal = seal
         self._tag = tag
         self._no_tags_before = 0.0
+        self._no_purge_before, self._purge_seconds = 0.0, PASS_SECONDS
         self._awake = asyncio.Event()
         self._waiting_since: dict[ProductId, float] = {}
         self._is_told = False
@@ -116,7 +118,7 @@ class Upkeep:
         if self._ports.watch.gate.reason:
             self._tell_once()
             return
-        self._ports.ledger.purge()
+        self._purge()
         if self._ports.files.cursor() < self._ports.ledger.head():
             withdrawals.apply(self._ports)
         with self._ports.ledger.directory() as directory:
@@ -129,6 +131,17 @@ class Upkeep:
             self._tag()
             self._no_tags_before = 0.0
         self._witness()
+
+    def _purge(self) -> None:
+        """Complete erasures; while somebody who reads is in the way, try less and less often."""
+        now = time.monotonic()
+        if now < self._no_purge_before:
+            return
+        if self._ports.ledger.purge():
+            self._purge_seconds = PASS_SECONDS
+        else:
+            self._no_purge_before = now + self._purge_seconds
+            self._purge_seconds = min(2 * self._purge_seconds, PURGE_SECONDS)
 
     def _tell_once(self) -> None:
         if not self._is_told:

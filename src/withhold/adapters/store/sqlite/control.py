@@ -27,7 +27,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -43,7 +43,8 @@ from withhold.ports import Outcome
 T = TypeVar("T")
 
 BUSY_MS = 30_000  # how long a writer of one process waits for one of another
-TRUNCATE_MS = 2_000  # how long emptying the log waits for those who read it
+TRUNCATE_SECONDS = 0.25  # how long emptying the log is tried; it never waits with the lock in hand
+TRUNCATE_PAUSE_SECONDS = 0.001
 MAX_JOBS = 256  # in one commit, so that the first to wait is never kept long
 IDLE_READERS = 16  # connections kept open for later readers
 # Kept prepared. The oldest goes, however often it is used, and a change puts three back: with fewer,
@@ -88,6 +89,23 @@ def refused(error: apsw.Error) -> StorageError:
     return StorageError(
         f"the database refused ({type(error).__name__}); nothing was recorded, check the disk"
     )
+
+
+def _truncated(connection: apsw.Connection) -> bool:
+    """Empty the log, with a connection that waits for nothing.
+
+    SQLite waits for readers with the lock for writing in hand; so we wait, without it, and try again.
+    """
+    ends = time.monotonic() + TRUNCATE_SECONDS
+    frames, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+    while moved == frames:  # else somebody reads what was there before
+        with suppress(apsw.BusyError):
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            return True
+        if time.monotonic() > ends:
+            break
+        time.sleep(TRUNCATE_PAUSE_SECONDS)
+    return False
 
 
 class Follower(Protocol):
@@ -402,6 +420,9 @@ class Control:
     def truncate_log(self) -> bool:
         """Move everything from the write-ahead log into the database, and leave no bytes there.
 
+        Nobody who writes is kept waiting for somebody who reads: most is moved without any lock, and the
+        rest only at a moment when nobody is in the way.
+
         Returns:
             False when somebody who reads or writes needs the log; what is in the way is left.
 
@@ -411,15 +432,14 @@ class Control:
         try:
             connection = connect(self._path)
             try:
-                connection.set_busy_timeout(TRUNCATE_MS)
-                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                connection.set_busy_timeout(0)
+                return _truncated(connection)
             finally:
                 connection.close()
         except apsw.BusyError:
             return False
         except apsw.Error as error:
             raise refused(error) from error
-        return True
 
     def _put_back(self, connection: apsw.Connection) -> None:
         if connection.in_transaction:

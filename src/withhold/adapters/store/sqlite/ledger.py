@@ -135,7 +135,7 @@ class SqliteLedger:
                     "SELECT previous FROM entries WHERE position = ?", (position,)
                 ).get
 
-    def purge(self) -> bool:
+    def purge(self, *, logs: bool = True) -> bool:
         """Delete what is left of erased subjects; see the port."""
         if self._control.is_shut:
             return False
@@ -147,9 +147,12 @@ class SqliteLedger:
                 return False
         if not rows:
             return True
+        subjects = [subject for subject, _ in rows]
+        if not logs and not self._keys.left(subjects):
+            return False
         # a crash after any of these lines leaves the last one undone, so that all are done again
-        self._keys.delete([subject for subject, _ in rows])
-        if not self._control.truncate_log():
+        self._keys.delete(subjects)
+        if not logs or not self._control.truncate_log():
             return False
         self._keys.set_erased_to(rows[-1][1])
         return True
