@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.adapters.test_exchange import dripping
 from tests.contracts.test_log import fill
 from tests.fakes.ledger import MemoryLedger, ports_over
 from tests.fakes.log import MemoryLog
 from tests.fakes.witness import MemoryLooks, MemoryWitness, WitnessServer, served
-from withhold.adapters.witness import FileWitness, witness_from
+from withhold.adapters.witness import FileWitness, HttpWitness, witness_from
+from withhold.adapters.witness.http import DEADLINE_SECONDS
 from withhold.adapters.witness.looks import FileLooks
 from withhold.domain.checkpoints import LogKey
 from withhold.domain.notes import SignatureType
@@ -218,6 +221,18 @@ def test_a_signature_over_another_checkpoint_does_not_count(server: WitnessServe
     server.answer = (200, "text/plain", str(line).encode(), {})
     with pytest.raises(WitnessSilent, match="without a signature"):
         show(witness_from(server.setting), ports)
+
+
+@pytest.mark.slow
+def test_a_witness_that_never_ends_its_answer_is_no_answer_within_the_deadline() -> None:
+    ports = a_log()
+    fill(ports, 1)
+    with dripping(b"HTTP/1.1 200 OK\r\nX-More: ", b"y" * 100) as port:
+        witness = HttpWitness(("http", "127.0.0.1", port), "", MemoryWitness().signer.key)
+        began = time.monotonic()
+        with pytest.raises(WitnessSilent, match="no answer"):
+            show(witness, ports)
+        assert time.monotonic() - began < DEADLINE_SECONDS + 1
 
 
 def test_nobody_there_is_no_answer() -> None:

@@ -1,7 +1,7 @@
 """A witness that speaks C2SP tlog-witness over HTTP.
 
-Strict: one address, no redirects, no proxies, TLS checked, small answers, a deadline for the whole. What
-it has seen is learnt by asking: a request that names another size than the witness's own is answered with
+A deadline holds for everything that is asked of it to show it one checkpoint (`exchange`). What it has
+seen is learnt by asking: a request that names another size than the witness's own is answered with
 that. Its cosignature is checked before it counts.
 
     200   its signature lines
@@ -12,35 +12,27 @@ that. Its cosignature is checked before it counts.
 from __future__ import annotations
 
 import http.client
-import ssl
 import time
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from withhold.adapters.signing import verifies
+from withhold.adapters.witness.exchange import Answer, Place, posted
 from withhold.domain.checkpoints import Checkpoint, parse_checkpoint
 from withhold.domain.notes import NoteKey, Signature, parse_note
 from withhold.domain.witnesses import Missing, Prove, cosignatures, forgot, parse_size, request
 from withhold.errors import VerificationError, WitnessSilent
 
-DEADLINE_SECONDS = 5.0
-MAX_ANSWER_BYTES = 64 * 1024
+DEADLINE_SECONDS = 5.0  # for all tries together
 TRIES = 3  # the size it has seen may move while we ask
 
 _OK, _CONFLICT, _UNPROCESSABLE = 200, 409, 422
 _SIZE_TYPE = "text/x.tlog.size"
 
 
-class _Answer(NamedTuple):
-    status: int
-    media_type: str
-    body: bytes
-
-
 class HttpWitness:
     """Implements `ports.Witness` over a witness of somebody else."""
 
-    def __init__(self, place: tuple[str, str, int | None], path: str, key: NoteKey) -> None:
+    def __init__(self, place: Place, path: str, key: NoteKey) -> None:
         """Name the witness.
 
         Args:
@@ -48,7 +40,7 @@ class HttpWitness:
             path: its submission prefix, without a slash at the end.
             key: its verifier key.
         """
-        self._scheme, self._host, self._port = place
+        self._place = place
         self._path = path
         self._key = key
         self._size = 0
@@ -57,10 +49,11 @@ class HttpWitness:
     def show(self, note: bytes, prove: Prove, had: int) -> Sequence[Signature]:
         self._size = max(self._size, had)
         checkpoint = parse_checkpoint(parse_note(note).text)
+        ends = time.monotonic() + DEADLINE_SECONDS
         for _ in range(TRIES):
             old = min(self._size, checkpoint.head.size)
             proof = prove(old, checkpoint.head.size)
-            answer = self._asked(request(old, proof, note))
+            answer = self._asked(request(old, proof, note), ends)
             if answer.status == _OK:
                 return self._cosigned(answer, checkpoint)
             self._learn(answer, checkpoint, old)
@@ -68,7 +61,7 @@ class HttpWitness:
                 raise forgot(had, self._size)
         raise WitnessSilent(f"{self.name}: the size it has seen moves; it is asked again later")
 
-    def _cosigned(self, answer: _Answer, checkpoint: Checkpoint) -> Sequence[Signature]:
+    def _cosigned(self, answer: Answer, checkpoint: Checkpoint) -> Sequence[Signature]:
         try:
             text = answer.body.decode()
             lines = cosignatures(text, self._key, checkpoint, verifies)
@@ -79,7 +72,7 @@ class HttpWitness:
         self._size = checkpoint.head.size
         return lines
 
-    def _learn(self, answer: _Answer, checkpoint: Checkpoint, old: int) -> None:
+    def _learn(self, answer: Answer, checkpoint: Checkpoint, old: int) -> None:
         """Take in the size that the witness has seen.
 
         Raises:
@@ -112,37 +105,8 @@ class HttpWitness:
             )
         self._size = seen
 
-    def _asked(self, body: bytes) -> _Answer:
-        ends = time.monotonic() + DEADLINE_SECONDS
-        connection = self._connection()
+    def _asked(self, body: bytes, ends: float) -> Answer:
         try:
-            connection.request(
-                "POST",
-                f"{self._path}/add-checkpoint",
-                body,
-                {"Content-Type": "text/plain; charset=utf-8", "Connection": "close"},
-            )
-            answer = connection.getresponse()
-            media_type = answer.headers.get_content_type()
-            return _Answer(answer.status, media_type, _read(answer.read1, ends))
+            return posted(self._place, f"{self._path}/add-checkpoint", body, ends)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise WitnessSilent(f"{self.name}: no answer ({type(error).__name__})") from error
-        finally:
-            connection.close()
-
-    def _connection(self) -> http.client.HTTPConnection:
-        if self._scheme == "http":
-            return http.client.HTTPConnection(self._host, self._port, timeout=DEADLINE_SECONDS)
-        return http.client.HTTPSConnection(
-            self._host, self._port, timeout=DEADLINE_SECONDS, context=ssl.create_default_context()
-        )
-
-
-def _read(read: Callable[[int], bytes], ends: float) -> bytes:
-    """Read an answer to its end, within the deadline and the most bytes."""
-    body = b""
-    while part := read(MAX_ANSWER_BYTES + 1 - len(body)):
-        body += part
-        if len(body) > MAX_ANSWER_BYTES or time.monotonic() > ends:
-            raise ValueError("the answer is too long")
-    return body
