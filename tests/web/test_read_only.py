@@ -26,7 +26,7 @@ def test_a_server_over_an_older_ledger_is_read_only(
     ):
         api = Api(client, ports, home, create_token(ports, "all", Scope))
         api.account("ana")
-        Upkeep(ports, lambda _product: None, lambda: None).once()
+        Upkeep(ports, lambda _product: None, lambda: None).show()
         healthy = client.get("/healthz")
         assert healthy.status_code == 200
         assert healthy.json()["witnesses_behind"] == 0
@@ -48,14 +48,16 @@ def test_a_server_over_an_older_ledger_is_read_only(
             assert "read-only" in refused.json()["detail"]
         assert api.send("GET", "/v1/accounts/ana/preferences/vibe").status_code == 200
         assert client.get("/log/checkpoint").status_code == 200
-        Upkeep(ports, lambda _product: None, lambda: None).once()
+        upkeep = Upkeep(ports, lambda _product: None, lambda: None)
+        upkeep.once()
+        upkeep.show()
 
 
 def test_upkeep_keeps_and_shows_a_head_once_in_a_while(api: Api) -> None:
     upkeep = Upkeep(api.ports, lambda _product: None, lambda: None)
-    upkeep.once()
+    upkeep.show()
     first = api.ports.log.kept()
     assert first is not None
     api.account("ana")
-    upkeep.once()  # just done
+    upkeep.show()  # just done
     assert api.ports.log.kept() == first

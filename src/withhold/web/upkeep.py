@@ -2,7 +2,8 @@
 
 Nothing depends on it for being right: builds, readers and lookups apply what is withdrawn themselves. It
 keeps the time between a confirmation and the last vector short (S35), and the log small. A pass that
-fails is logged and tried again; other processes may do the same work at once.
+fails is logged and tried again; other processes may do the same work at once. Witnesses are shown the head
+beside the passes.
 """
 
 from __future__ import annotations
@@ -93,13 +94,13 @@ class Upkeep:
     @asynccontextmanager
     async def lifespan(self, _: Litestar) -> AsyncIterator[None]:
         """Run as long as the application does; a pass under way at the end is finished."""
-        task = asyncio.create_task(self._run())
+        tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._run_witnesses())]
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self) -> None:
         while True:
@@ -108,10 +109,19 @@ class Upkeep:
                 async with asyncio.timeout(PASS_SECONDS):
                     await self._awake.wait()
             self._awake.clear()
-            try:
-                await off_loop(self.once)
-            except Exception as error:  # noqa: BLE001 (the next pass tries again; nothing is admitted by it)
-                _log.warning("upkeep failed, trying again", error=told(error))
+            await self._tried(self.once)
+
+    async def _run_witnesses(self) -> None:
+        """Show the head by itself: others may be slow, and nothing is to wait for them."""
+        while True:
+            await asyncio.sleep(PASS_SECONDS)
+            await self._tried(self.show)
+
+    async def _tried(self, work: Callable[[], None]) -> None:
+        try:
+            await off_loop(work)
+        except Exception as error:  # noqa: BLE001 (the next pass tries again; nothing is admitted by it)
+            _log.warning("upkeep failed, trying again", error=told(error))
 
     def once(self) -> None:
         """Do one pass; a ledger that is behind is left as it is."""
@@ -130,7 +140,6 @@ class Upkeep:
             self._no_tags_before = time.monotonic() + TAG_SECONDS
             self._tag()
             self._no_tags_before = 0.0
-        self._witness()
 
     def _purge(self) -> None:
         """Complete erasures; while somebody who reads is in the way, try less and less often."""
@@ -148,8 +157,10 @@ class Upkeep:
             self._is_told = True
             _log.error("the ledger is read-only", reason=self._ports.watch.gate.reason)
 
-    def _witness(self) -> None:
+    def show(self) -> None:
         """Show the head to the witnesses, if something was appended and it was not just done."""
+        if self._ports.watch.gate.reason:
+            return
         head, now = self._ports.ledger.head(), time.monotonic()
         new = head - self._witnessed
         if not new or (new < WITNESS_ENTRIES and now - self._witnessed_at < WITNESS_SECONDS):
