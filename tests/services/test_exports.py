@@ -17,7 +17,13 @@ from tests.simulator import Provider
 from withhold.adapters.exports import export_to
 from withhold.domain.datasets import DatasetRef
 from withhold.domain.exports import ExportStatement, Shard
-from withhold.errors import InputError, StorageError, UnknownDataset, VerificationError
+from withhold.errors import (
+    InputError,
+    LedgerBehind,
+    StorageError,
+    UnknownDataset,
+    VerificationError,
+)
 from withhold.ports import ExportWriter, Piece
 from withhold.services.exports import CHECKS, Progress, export
 
@@ -302,3 +308,17 @@ def test_a_lineage_without_its_export_is_dropped_and_anything_else_is_kept(
     with pytest.raises(InputError):
         parquet(provider, tmp_path / "mine")
     assert (other / "notes.txt").exists()
+
+
+class Untouched(Interrupted):
+    """A writer that nobody may begin with."""
+
+    def begin(self) -> None:
+        pytest.fail("it was begun")
+
+
+def test_nothing_is_begun_while_the_gate_is_shut(provider: Provider, tmp_path: Path) -> None:
+    provider.ports.watch.gate.shut("entries 3 to 9 are missing")
+    writer = Untouched(export_to(tmp_path / "out", "parquet"), 0, None)
+    with pytest.raises(LedgerBehind, match="entries 3 to 9"):
+        export(provider.ports, VERSION, writer)

@@ -89,11 +89,13 @@ def export(
     Raises:
         UnknownDataset: there is no such version.
         InputError: the target is not empty.
+        LedgerBehind: the gate is shut, so that opt-outs may be missing; nothing was written.
         VerificationError: a file of the dataset is missing, truncated or altered.
         StorageError: the disk refused; nothing stands under the final name.
     """
     if shard_rows < 1:
         raise InputError(f"shard_rows: expected at least 1, got {shard_rows}")
+    ports.watch.gate.check()
     version = reading.dataset(ports, ref)
     files = reading.open_files(ports, version)
     try:

@@ -1,7 +1,8 @@
 """A witness that is a file on other storage: one line for each checkpoint it was shown, never changed.
 
 A line is the checkpoint as a JSON string. The file is synced before the answer. A last line without its end
-was cut off by a crash and counts for nothing; anything else that is not a checkpoint is a fault.
+was cut off by a crash and counts for nothing; anything else that is not a checkpoint is a fault. Where it
+is the only line, it has to begin as a line of this log does: a file of somebody else is left as it is.
 
 It cannot sign and does not keep others out: whoever can write to it can shorten it. So it belongs on
 storage that the ledger's backups do not hold and its administrators cannot write, and the home remembers
@@ -38,7 +39,7 @@ class FileWitness:
         checkpoint = parse_checkpoint(parsed.text)
         try:
             with self._locked() as file:
-                before, end = self._last(file)
+                before, end = self._last(file, checkpoint.origin)
                 self._remembers(before, had)
                 if before is not None:
                     follows(before, checkpoint, prove)
@@ -64,14 +65,15 @@ class FileWitness:
         finally:
             os.close(file)
 
-    def _last(self, file: int) -> tuple[Checkpoint | None, int]:
+    def _last(self, file: int, origin: str) -> tuple[Checkpoint | None, int]:
         """Return the last whole line as a checkpoint, None when there is none, and where it ends."""
         size = os.fstat(file).st_size
         start = max(0, size - TAIL_BYTES)
         tail = os.pread(file, TAIL_BYTES, start)
         end = tail.rfind(b"\n") + 1
         if not end:
-            if start:
+            beginning = json.dumps(f"{origin}\n")[:-1].encode()
+            if start or tail[: len(beginning)] != beginning[: len(tail)]:
                 raise VerificationError(f"{self.name}: expected lines, each a checkpoint")
             return None, 0
         line = tail[tail.rfind(b"\n", 0, end - 1) + 1 : end]
