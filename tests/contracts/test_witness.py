@@ -150,7 +150,10 @@ def test_a_line_that_was_cut_off_counts_for_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"x\n", b"{}\n", b'"no checkpoint"\n', b"\xff\n", b"x" * 70_000, b"my only copy of something"],
+    [
+        *(b"x\n", b"{}\n", b'"no checkpoint"\n', b"\xff\n", b"x" * 70_000),
+        *(b"my only copy of something", b'"withhold/another\\n7', b'"x'),
+    ],
 )
 def test_garbage_in_the_file_is_a_fault(tmp_path: Path, garbage: bytes) -> None:
     path, ports = tmp_path / "seen", a_log()

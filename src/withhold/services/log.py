@@ -1,7 +1,7 @@
-"""The log that anyone can check: its newest checkpoint, looking at it again, and replacing its keys.
+"""The log that anyone can check: its newest checkpoint, and replacing its keys.
 
 Source: design section 6. Not here: growing and signing, which go with every commit (`ports.Log`);
-witnesses (`witnessing`).
+looking at it again, witnesses (`witnessing`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from withhold.domain.checkpoints import Checkpoint, parse_checkpoint
 from withhold.domain.ledger import Event, EventKind, Json
 from withhold.domain.names import Position
 from withhold.domain.notes import parse_note
-from withhold.domain.witnesses import follows
 from withhold.errors import InputError, VerificationError
 from withhold.ports import Log, Ports
 
@@ -45,25 +44,6 @@ def newest(log: Log) -> bytes:
     """Return the newest checkpoint, with every signature that there is of it."""
     note, kept = log.checkpoint(), log.kept()
     return kept if kept is not None and said(kept).head == said(note).head else note
-
-
-def looked(log: Log, seen: bytes | None) -> bytes:
-    """Look at the log again: return its newest checkpoint, once it is shown to follow from an earlier one.
-
-    Whoever looks keeps what this returns, outside of the ledger's own database, and brings it the next
-    time. So nothing that was seen once can be altered or taken out unseen.
-
-    Args:
-        log: looked at.
-        seen: the checkpoint that was kept; None at the first look.
-
-    Raises:
-        VerificationError: the log is shorter than what was seen, or another one; names the positions.
-    """
-    note = newest(log)
-    if seen is not None:
-        follows(said(seen), said(note), log.consistency)
-    return note
 
 
 def replace_key(ports: Ports) -> Position:
