@@ -195,6 +195,7 @@ class Provider:
         """Return whether a version had rows of an account when it was committed, as a proof shows it."""
         found = self.verdict(self.prove(account, reference))
         assert (found.account, found.dataset) == (account, reference)
+        assert found.present is not None, "the account was opened after the commit"
         return found.present
 
     def load(self, reference: str) -> list[str]:

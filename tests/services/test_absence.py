@@ -28,7 +28,7 @@ from withhold.errors import (
     UnknownDataset,
     VerificationError,
 )
-from withhold.services import absence, lookups
+from withhold.services import absence, erasure, lookups
 from withhold.services import log as logs
 
 Document = dict[str, Any]
@@ -88,6 +88,27 @@ def test_an_opt_out_after_the_commit_leaves_the_old_versions_proof_as_it_was(
     assert not provider.is_in("ana", "chat@2")
     assert provider.verdict(before).present
     assert lookups.show(provider.ports, parse_ref("chat@1")).admitted == 0
+
+
+def test_an_account_that_was_opened_after_the_commit_is_neither_in_it_nor_shown_to_be_absent(
+    provider: Provider,
+) -> None:
+    """A name may be given again: two proofs under one name must not contradict each other."""
+    before = provider.prove("ana", "chat@1")
+    erasure.erase(provider.ports, AccountId("ana"))
+    provider.sign_up("ana")
+    after = provider.prove("ana", "chat@1")
+    assert after["present"] is None
+    found = provider.verdict(after)
+    assert found.is_vacuous and found.present is None and found.opened > found.commit
+    assert "had no rows" not in found.said
+    assert provider.verdict(before).present is True
+    for claimed in (False, True, 0):
+        refused(provider, {**after, "present": claimed})
+    refused(provider, {**provider.prove("bo", "chat@1"), "present": None})
+    provider.build("chat")
+    provider.tag()
+    assert not provider.is_in("ana", "chat@2"), "of a version committed after it absence is shown"
 
 
 def test_latest_is_proven_under_its_own_name(provider: Provider) -> None:

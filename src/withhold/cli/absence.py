@@ -42,6 +42,8 @@ def prove(
 ) -> None:
     """Prove that a dataset version has rows of an account, or that it has none.
 
+    Of an account that was opened after the version was committed the proof says only that.
+
     One JSON document, for the person: `withhold verify` checks it anywhere, with the log's public key and
     nothing else. Whoever has it can find the account in other datasets too, so it is shown with care.
 
@@ -64,8 +66,9 @@ def prove(
     if as_json:
         give({"file": str(out), "present": document["present"], "keys": keys})
         return
-    has = "had" if document["present"] else "had no"
-    say(f"Proof that {document['dataset']} {has} rows of {account} when it was committed: {out}")
+    present = document["present"]
+    assert present is None or isinstance(present, bool)  # as it was made a line above
+    say(f"Wrote {out}: {dataset_proofs.claim(account, str(document['dataset']), present)}")
     say(f"Checked anywhere by: withhold verify {out} {' '.join(f'--key {key}' for key in keys)}")
 
 
@@ -124,8 +127,7 @@ def verify_proof(
     if as_json:
         give({"verified": True, **_fields(found)})
         return
-    has = "had" if found.present else "had no"
-    say(f"The proof holds: {found.dataset} {has} rows of {found.account} when it was committed.")
+    say(f"The proof holds: {found.said}")
     say(
         f"  committed at position {found.commit:,}, tagged at {found.tagged:,}, "
         f"the account opened at {found.opened:,}"
@@ -165,6 +167,8 @@ def _fields(found: Verdict) -> dict[str, object]:
         "account": found.account,
         "dataset": found.dataset,
         "present": found.present,
+        "is_vacuous": found.is_vacuous,
+        "shows": found.said,
         "position": found.commit,
         "manifest": found.manifest,
         "tagged": found.tagged,

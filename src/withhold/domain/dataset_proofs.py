@@ -3,7 +3,7 @@
     format         "withhold/dataset-proof/v1"
     account        the account's id          \\
     dataset        NAME@VERSION               > for people; each must be what the entries say
-    present        true or false             /
+    present        true, false or null       /    null: opened after the commit, see `Verdict`
     secret         u, hexadecimal: whoever has it can make this account's tags
     tag_proof      base64 of the proof in the prefix tree
     tagging        {"event", "proof"}             the entry with the root over the version's tags
@@ -28,6 +28,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import NoneType
 
 from withhold.domain.absence import (
     Kind,
@@ -58,18 +59,18 @@ from withhold.errors import VerificationError
 
 FORMAT = "withhold/dataset-proof/v1"
 
-_FIELDS = {
+_FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "format": str,
     "account": str,
     "dataset": str,
-    "present": bool,
+    "present": (bool, NoneType),
     "secret": str,
     "tag_proof": str,
     "tagging": dict,
     "account_entry": dict,
 }
-_TAGGING = {"event": str, "proof": str}
-_ACCOUNT_ENTRY = {"event": str, "opening": str, "proof": str}
+_TAGGING: Mapping[str, type] = {"event": str, "proof": str}
+_ACCOUNT_ENTRY: Mapping[str, type] = {"event": str, "opening": str, "proof": str}
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -104,6 +105,14 @@ class DatasetProof:
     tagging: ShownEntry
     account_entry: ShownEntry
 
+    @property
+    def present(self) -> bool | None:
+        """What the entries and the tree say of the account, as `Verdict.present` has it."""
+        if self.tag_proof.kind is Kind.PRESENT:
+            return True
+        opened, commit = _position(self.account_entry), _event(self.tagging.event)["commit"]
+        return None if isinstance(commit, int) and opened > commit else False
+
     def document(self) -> dict[str, Json]:
         """Return the document, as it is handed out."""
         tagging, opened = _event(self.tagging.event), _event(self.account_entry.event)
@@ -111,7 +120,7 @@ class DatasetProof:
             "format": FORMAT,
             "account": opened["subject"],
             "dataset": tagging["dataset"],
-            "present": self.tag_proof.kind is Kind.PRESENT,
+            "present": self.present,
             "secret": self.secret.hex(),
             "tag_proof": encoded(bytes(self.tag_proof)),
             "tagging": _shown(self.tagging),
@@ -124,7 +133,9 @@ class Verdict:
     """What a proof shows.
 
     Attributes:
-        present: whether the account had a row that the version yielded when it was committed.
+        present: whether the account had a row that the version yielded when it was committed. None when it
+            was opened after the commit: it cannot have had one, and that nothing of it is there is said of
+            no earlier account of that name, whose rows may well be in the version.
         commit: the entry that committed the version.
         manifest: the hash of its manifest, in hexadecimal.
         tagged: the entry with the root over its tags.
@@ -134,12 +145,38 @@ class Verdict:
 
     account: AccountId
     dataset: str
-    present: bool
+    present: bool | None
     commit: Position
     manifest: str
     tagged: Position
     opened: Position
     checkpoint: OpenedCheckpoint
+
+    @property
+    def is_vacuous(self) -> bool:
+        """Whether nothing is shown but that this account came too late to be in the version."""
+        return self.present is None
+
+    @property
+    def said(self) -> str:
+        """What is shown, in one sentence for people."""
+        return claim(self.account, self.dataset, self.present)
+
+
+def claim(account: str, dataset: str, present: bool | None) -> str:
+    """Return what a proof says, in one sentence for people.
+
+    Args:
+        account: whom it is about.
+        dataset: ``NAME@VERSION``.
+        present: as in `Verdict`.
+    """
+    if present is None:
+        return (
+            f"this account {account} was opened after {dataset} was committed, so it cannot have been "
+            "in it; that says nothing of an earlier account of that name."
+        )
+    return f"{dataset} had {'' if present else 'no '}rows of {account} when it was committed."
 
 
 def parse(document: Mapping[str, object]) -> DatasetProof:
@@ -192,10 +229,10 @@ def check(document: Mapping[str, object], trust: Trust, verifies: Verifies) -> V
         raise _refused("a commit before the tagging", "something else")
     # 5. what stands in the place of the account's tag
     tag = tag_of(proof.secret, dataset_id(dataset, manifest))
-    present = proof.tag_proof.kind is Kind.PRESENT
-    check_tag = check_present if present else check_absent
+    check_tag = check_present if proof.tag_proof.kind is Kind.PRESENT else check_absent
     check_tag(tag, proof.tag_proof, _hash(event.get("root"), "root"))
-    # 6. what people read is what was shown
+    # 6. what people read is what was shown, and of an account that came later not even absence is
+    present = proof.present
     said = {name: document[name] for name in ("account", "dataset", "present")}
     if said != {"account": account, "dataset": dataset, "present": present}:
         raise _refused("what its entries say", "another account, dataset or claim")
@@ -260,9 +297,12 @@ def _event(event: bytes) -> dict[str, Json]:
     raise _refused("an event as canonical JSON", "something else")
 
 
-def _check_fields(value: Mapping[str, object], fields: Mapping[str, type], where: str) -> None:
+def _check_fields(
+    value: Mapping[str, object], fields: Mapping[str, type | tuple[type, ...]], where: str
+) -> None:
     is_formed = value.keys() == fields.keys() and all(
-        type(value[name]) is kind for name, kind in fields.items()
+        type(value[name]) in (kinds if isinstance(kinds, tuple) else (kinds,))
+        for name, kinds in fields.items()
     )
     if not is_formed:
         raise _refused(f"{', '.join(fields)} in {where}", "something else")

@@ -1,7 +1,9 @@
 """Absence: giving a person the proof that a version has rows of them, or that it has none.
 
 The document is checked without us (`domain.dataset_proofs`). It says what was so at the version's commit:
-an opt-out that came later does not change it, and is shown by `lookups.where`.
+an opt-out that came later does not change it, and is shown by `lookups.where`. Of an account that was
+opened after the commit it says that, and not that the version had no rows of that name: an earlier account,
+erased since, may have had the name too.
 
 Source: design section 6. Not here: making tags (`tagging`).
 """
@@ -23,6 +25,8 @@ from withhold.services import tagging
 
 def prove(ports: Ports, account: AccountId, reference: DatasetRef) -> dict[str, Json]:
     """Return the document that shows whether a version had rows of an account at its commit.
+
+    Its ``present`` is None for an account that was opened after the commit.
 
     Raises:
         UnknownAccount: there is no such account, or its key was erased: nobody can make its tag.
