@@ -120,6 +120,8 @@ def test_latest_is_proven_under_its_own_name(provider: Provider) -> None:
 def test_what_cannot_be_proven_is_told_apart(provider: Provider) -> None:
     with pytest.raises(UnknownAccount):
         provider.prove("nobody", "chat@1")
+    with pytest.raises(UnknownAccount):
+        provider.prove("half of a character \ud800", "chat@1")
     with pytest.raises(UnknownDataset):
         provider.prove("ana", "chat@2")
     provider.build("chat")

@@ -42,6 +42,9 @@ def test_a_receipt_is_checked_against_its_ledger_as_bytes_or_as_a_document(ports
             found = receipts.verify_receipt(ports, given, verifies)
             assert found.position == off.position
             assert found.steps[-1].name == "ledger"
+    for odd in ({**document, "jws": "\ud800"}, {**document, "jws": b""}):
+        with pytest.raises(VerificationError, match="step 1"):
+            receipts.verify_receipt(ports, odd, verifies)
     turn(ports, "ana", allowed=True)  # the ledger grows, and older receipts go on holding
     assert receipts.verify_receipt(ports, document, verifies).position == off.position
 

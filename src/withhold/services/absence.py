@@ -15,7 +15,7 @@ import json
 from withhold.domain.absence import TagProof, tag_of
 from withhold.domain.dataset_proofs import DatasetProof, ShownEntry
 from withhold.domain.datasets import Dataset, DatasetRef, Tagging
-from withhold.domain.directory import SubjectKind
+from withhold.domain.directory import Subject, SubjectKind
 from withhold.domain.ledger import Json, broken
 from withhold.domain.names import AccountId
 from withhold.errors import NotTagged, UnknownAccount, UnknownDataset, VerificationError
@@ -34,8 +34,7 @@ def prove(ports: Ports, account: AccountId, reference: DatasetRef) -> dict[str, 
         NotTagged: the version's tags are not made yet; they follow its commit.
         VerificationError: tags, or an entry, do not hold; nothing was proved.
     """
-    with ports.ledger.directory() as directory:
-        subject = directory.find(SubjectKind.ACCOUNT, account)
+    subject = _find(ports, account)
     secret = None if subject is None else ports.tags.secret(subject.no)
     if subject is None or secret is None:
         raise UnknownAccount("no such account, or it was erased; nobody can make its tag")
@@ -55,6 +54,15 @@ def prove(ports: Ports, account: AccountId, reference: DatasetRef) -> dict[str, 
         ShownEntry(tagged.event, tagged.opening, in_log[0]),
         ShownEntry(opened.event, opened.opening, in_log[1]),
     ).document()
+
+
+def _find(ports: Ports, account: AccountId) -> Subject | None:
+    try:
+        account.encode()
+    except UnicodeEncodeError:  # half of a character: no account can be called so
+        return None
+    with ports.ledger.directory() as directory:
+        return directory.find(SubjectKind.ACCOUNT, account)
 
 
 def _tagging_record(ports: Ports, standing: Tagging) -> Record:

@@ -66,10 +66,17 @@ def verify_receipt(
         VerificationError: it does not hold; the message names the step, and the position if the ledger
             differs.
     """
-    data = document if isinstance(document, bytes) else receipts.encoded(dict(document))
+    data = document if isinstance(document, bytes) else _file(document)
     trust = Trust(ports.log.origin, ports.log.keys())
     found = receipts.verify(data, trust, verifies)
     return found._replace(ledger=_check_ledger(ports, found))
+
+
+def _file(document: Mapping[str, Json]) -> bytes:
+    try:
+        return receipts.encoded(dict(document))
+    except (ValueError, TypeError, RecursionError):  # half of a character, or no JSON at all
+        raise VerificationError("receipt, step 1 (form): expected what JSON can say") from None
 
 
 def _record(ports: Ports, receipt_id: str) -> Record:
