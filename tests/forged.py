@@ -77,11 +77,11 @@ def in_log(first: bytes, second: bytes) -> tuple[LogProof, LogProof]:
     return LogProof(0, (leaves[1],), note), LogProof(1, (leaves[0],), note)
 
 
-def facts(entry: bytes, **changes: Any) -> Facts:
+def facts(of: bytes, **changes: Any) -> Facts:
     """Return the facts of the event above, with some of them changed."""
     found = Facts(
         basis="legitimate_interest",
-        entry=entry.hex(),
+        entry=of.hex(),
         form="full",
         holder="account",
         kind="opted_out",
