@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.json_values import json_values
-from tests.simulator import Provider
+from tests.simulator import Provider, rewritten
+from withhold.adapters.embedded import open_embedded
 from withhold.adapters.signing import SeedSigner, verifies
 from withhold.domain import dataset_proofs
 from withhold.domain.absence import tag_of
@@ -175,6 +176,50 @@ def test_proofs_from_before_a_key_was_replaced_hold_with_the_old_key(provider: P
     with pytest.raises(VerificationError):
         dataset_proofs.check(after, trust, verifies)
     assert provider.verdict(after).present
+
+
+# --- S37: a ledger that was rewritten ---------------------------------------------------------------
+
+
+def test_a_proof_is_checked_against_its_ledger_which_may_have_grown_since(
+    provider: Provider,
+) -> None:
+    kept = [provider.prove(person, "chat@1") for person in ("ana", "bo")]
+    provider.opt_out("ana")
+    erasure.erase(provider.ports, AccountId("ana"))
+    for document in kept:
+        found = absence.verify_proof(provider.ports, document, verifies)
+        assert found == provider.verdict(document)
+    with pytest.raises(VerificationError):
+        absence.verify_proof(provider.ports, {**kept[0], "present": False}, verifies)
+
+
+def test_a_proof_fails_against_a_ledger_that_was_rewritten_and_signed_anew(
+    provider: Provider, tmp_path: Path
+) -> None:
+    document = provider.prove("ana", "chat@1")
+    for number, names in enumerate((("ana", "bo", "cy", *"defghijk"), ("ana",))):
+        other = rewritten(tmp_path / f"other{number}", provider.home / "keys.db", *names)
+        with open_embedded(other) as ports:
+            # by its own bytes it holds: the key is the same; the ledger is not
+            trust = Trust(ports.log.origin, ports.log.keys())
+            assert dataset_proofs.check(document, trust, verifies).present
+            with pytest.raises(VerificationError, match="dataset proof: this ledger has another"):
+                absence.verify_proof(ports, document, verifies)
+
+
+def test_a_ledger_that_lost_its_newest_entries_fails_a_proof_of_older_ones(
+    provider: Provider,
+) -> None:
+    provider.sign_up("dee")
+    document, size, folder = provider.prove("ana", "chat@1"), provider.head, provider.home
+    provider.close()
+    with apsw.Connection(str(folder / "control.db")) as connection:
+        connection.execute("DELETE FROM entries WHERE position = ?", (size,))
+    told = f"dataset proof: .*up to position {size} are not those"
+    with open_embedded(folder) as ports, pytest.raises(VerificationError, match=told):
+        absence.verify_proof(ports, document, verifies)
+    provider.crash()
 
 
 # --- false claims -------------------------------------------------------------------------------------

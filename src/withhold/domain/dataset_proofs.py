@@ -88,6 +88,18 @@ class ShownEntry:
     opening: bytes | None
     proof: LogProof
 
+    @property
+    def position(self) -> Position:
+        """Where the entry stands."""
+        return Position(self.proof.index + 1)
+
+    @property
+    def entry(self) -> bytes:
+        """The bytes of the entry, as they follow from the event."""
+        if self.opening is None:
+            return entry_bytes(self.position, PUBLIC, public_commitment(self.event))
+        return entry_bytes(self.position, SEALED, sealed_commitment(self.opening, self.event))
+
 
 @dataclass(frozen=True, slots=True)
 class DatasetProof:
@@ -110,7 +122,7 @@ class DatasetProof:
         """What the entries and the tree say of the account, as `Verdict.present` has it."""
         if self.tag_proof.kind is Kind.PRESENT:
             return True
-        opened, commit = _position(self.account_entry), _event(self.tagging.event)["commit"]
+        opened, commit = self.account_entry.position, _event(self.tagging.event)["commit"]
         return None if isinstance(commit, int) and opened > commit else False
 
     def document(self) -> dict[str, Json]:
@@ -222,7 +234,7 @@ def check(document: Mapping[str, object], trust: Trust, verifies: Verifies) -> V
     if event.get("kind") != EventKind.DATASET_TAGGED.value or event.get("v") != 1:
         raise _refused("an entry that tags a dataset", "another kind")
     dataset, manifest, commit = event.get("dataset"), event.get("manifest"), event.get("commit")
-    tagged = _position(proof.tagging)
+    tagged = proof.tagging.position
     if not (isinstance(dataset, str) and isinstance(manifest, str) and _HASH.fullmatch(manifest)):
         raise _refused("a dataset and the hash of its manifest in the tagging", "something else")
     if not isinstance(commit, int) or isinstance(commit, bool) or not 0 < commit < tagged:
@@ -236,7 +248,7 @@ def check(document: Mapping[str, object], trust: Trust, verifies: Verifies) -> V
     said = {name: document[name] for name in ("account", "dataset", "present")}
     if said != {"account": account, "dataset": dataset, "present": present}:
         raise _refused("what its entries say", "another account, dataset or claim")
-    opened = _position(proof.account_entry)
+    opened = proof.account_entry.position
     return Verdict(
         account, dataset, present, Position(commit), manifest, tagged, opened, checkpoint
     )
@@ -259,16 +271,7 @@ def _account_of(proof: DatasetProof) -> AccountId:
 
 def _check_entry(shown: ShownEntry, trust: Trust, verifies: Verifies) -> OpenedCheckpoint:
     """Recompute an entry from its event and check that it is in the log."""
-    if shown.opening is None:
-        entry = entry_bytes(_position(shown), PUBLIC, public_commitment(shown.event))
-    else:
-        commitment = sealed_commitment(shown.opening, shown.event)
-        entry = entry_bytes(_position(shown), SEALED, commitment)
-    return check_proof(leaf_hash(entry), shown.proof, trust, verifies)
-
-
-def _position(shown: ShownEntry) -> Position:
-    return Position(shown.proof.index + 1)
+    return check_proof(leaf_hash(shown.entry), shown.proof, trust, verifies)
 
 
 # --- form ---------------------------------------------------------------------------------------------
