@@ -14,6 +14,8 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import apsw
+
 import withhold
 from withhold.adapters.embedded import open_embedded
 from withhold.adapters.signing import verifies
@@ -195,6 +197,7 @@ class Provider:
         """Return whether a version had rows of an account when it was committed, as a proof shows it."""
         found = self.verdict(self.prove(account, reference))
         assert (found.account, found.dataset) == (account, reference)
+        assert found.present is not None, "the account was opened after the commit"
         return found.present
 
     def load(self, reference: str) -> list[str]:
@@ -289,3 +292,20 @@ def _plan_with(text: str, default_on: bool | None, locked: bool | None) -> str:
     if "reason =" not in text:
         text = text.replace("held_by =", 'reason = "Changed by a test."\nheld_by =', 1)
     return text
+
+
+def rewritten(folder: Path, keys: Path, *names: str) -> Path:
+    """Make another home with the keys of the first: an insider who rewrites and signs all anew."""
+    made = Provider(folder)
+    made.close()
+    with apsw.Connection(str(keys)) as old, apsw.Connection(str(folder / "keys.db")) as new:
+        seeds = old.execute("SELECT no, seed FROM log_seeds").fetchall()
+        name = old.execute("SELECT name FROM log_name").get
+        new.execute("DELETE FROM log_seeds")
+        new.executemany("INSERT INTO log_seeds VALUES (?, ?)", seeds)
+        new.execute("UPDATE log_name SET name = ?", (name,))
+    made = Provider(folder)
+    for each in names:
+        made.sign_up(each)
+    made.close()
+    return folder

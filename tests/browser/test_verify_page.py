@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests import contradictions, forged
 from tests.browser.accessibility import violations
 from tests.browser.chromium import LOOKS, NARROW, WIDE, Look
 from tests.browser.site import Site
+from withhold.adapters.signing import verifies
 from withhold.domain import receipts as files
 from withhold.domain.ledger import canonical
 from withhold.domain.names import Position
 from withhold.domain.receipts import Document
+from withhold.errors import VerificationError
 from withhold.services import log, receipts
 from withhold.web import receipt_page, verify_page
 
@@ -121,7 +126,7 @@ def test_every_step_fails_by_its_name(
         (json.dumps(full).encode(), "Step 1"),
         ({**full, "format": "withhold/receipt/v1"}, "Step 1"),
         ({**full, "position": 1}, "Step 2"),
-        ({**full, "jws": shown["jws"]}, "Step 1"),
+        ({**full, "jws": shown["jws"]}, "Step 2"),
         ({**full, "event": str(full["event"]).replace("opted_out", "opted_in")}, "Step 3"),
         ({**full, "opening": other["opening"]}, "Step 3"),
         ({**full, "event": other["event"], "opening": other["opening"]}, "Step 3"),
@@ -134,6 +139,50 @@ def test_every_step_fails_by_its_name(
         assert checker.choose(data) == "fails", told
         assert told in checker.result.inner_text()
     assert checker.choose(full) == "holds"
+
+
+GIVE_EACH = """async (files) => {
+  const [input, result] = [document.getElementById("file"), document.getElementById("result")];
+  const found = [];
+  for (const file of files) {
+    const given = new DataTransfer();
+    given.items.add(new File([Uint8Array.from(atob(file), (letter) => letter.charCodeAt(0))], "r.json"));
+    result.dataset.verdict = "";
+    input.files = given.files;
+    input.dispatchEvent(new Event("change"));
+    while (!["holds", "fails", "unsigned"].includes(result.dataset.verdict)) {
+      await new Promise((done) => setTimeout(done));
+    }
+    const step = /Step ([0-9]) /.exec(result.textContent);
+    found.push(result.dataset.verdict === "fails" ? `fails at ${step?.[1]}` : result.dataset.verdict);
+  }
+  return found;
+}"""
+
+
+def test_page_and_command_agree_on_every_contradiction_and_on_its_step(
+    contexts: Contexts, alone: str
+) -> None:
+    checker = Checker(contexts().new_page()).open(alone, str(forged.SIGNER.key))
+    cases = list(contradictions.all_cases())
+    given = [base64.b64encode(data).decode() for _, data in cases]
+    said_by_page = checker.page.evaluate(GIVE_EACH, given)
+    said_by_command = [_said_by_command(data) for _, data in cases]
+    assert set(said_by_command) == {"holds", *(f"fails at {step}" for step in range(1, 7))}
+    differences = {
+        name: (page, command)
+        for (name, _), page, command in zip(cases, said_by_page, said_by_command, strict=True)
+        if page != command
+    }
+    assert differences == {}
+
+
+def _said_by_command(data: bytes) -> str:
+    try:
+        return "holds" if files.verify(data, forged.TRUST, verifies).is_signed else "unsigned"
+    except VerificationError as error:
+        found = re.match("receipt, step ([1-6]) ", str(error))
+        return f"fails at {found[1]}" if found else str(error)
 
 
 def test_no_byte_that_was_changed_holds(

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from tests.cli.conftest import Shell
+from tests.simulator import rewritten
 from withhold.adapters.embedded import open_embedded
 from withhold.domain.names import ProductId
 from withhold.services import builds
@@ -13,6 +14,7 @@ from withhold.services import builds
 
 def test_a_proof_is_made_and_checked_where_there_is_no_home(shell: Shell, tmp_path: Path) -> None:
     _two_people(shell)
+    shell.ok("account", "put", "zoe")
     built = shell.json("build", "chat", "--product", "vibe")
     out = tmp_path / "proof.json"
     made = shell.json("prove", "ana", "chat@1", "--out", str(out))
@@ -22,17 +24,44 @@ def test_a_proof_is_made_and_checked_where_there_is_no_home(shell: Shell, tmp_pa
     found = shell.json("verify", str(out), *elsewhere)
     assert found["verified"] is True
     assert (found["account"], found["dataset"], found["present"]) == ("ana", "chat@1", True)
+    assert found["is_vacuous"] is False
     assert found["position"] == built["position"] == found["tagged"] - 1
     assert "chat@1 had rows of ana" in shell.ok("verify", str(out), *elsewhere)
-    assert "had rows of ana" in shell.ok("verify", str(out)), "the home's own keys"
+    said = shell.ok("verify", str(out))
+    assert "had rows of ana" in said, "the home's own keys"
+    assert "this ledger has both entries there" in said
+    assert (found["in_ledger"], shell.json("verify", str(out))["in_ledger"]) == (False, True)
     assert not (tmp_path / "nothing").exists()
     assert "--key" in shell.run("verify", str(out), *elsewhere[:2]).err
 
-    shell.ok("account", "put", "zoe")
     said = shell.ok("prove", "zoe", "chat@1", "--out", str(out))
     assert "chat@1 had no rows of zoe" in said and f"--key {key}" in said
     assert "had no rows of zoe" in shell.ok("verify", str(out))
     assert shell.json("prove", "zoe", "chat@1") == json.loads(out.read_text(encoding="utf-8"))
+
+
+def test_an_account_opened_after_the_commit_under_an_old_name_is_told_that_and_no_more(
+    shell: Shell, tmp_path: Path
+) -> None:
+    _two_people(shell)
+    shell.ok("build", "chat", "--product", "vibe")
+    before, after = tmp_path / "before.json", tmp_path / "after.json"
+    shell.ok("prove", "ana", "chat@1", "--out", str(before))
+    shell.ok("erase", "ana")
+    shell.ok("account", "put", "ana")
+    made = shell.json("prove", "ana", "chat@1", "--out", str(after))
+    assert made["present"] is None
+    for said in (
+        shell.ok("prove", "ana", "chat@1", "--out", str(after)),
+        shell.ok("verify", str(after)),
+        shell.json("verify", str(after))["shows"],
+    ):
+        assert "this account ana was opened after chat@1 was committed" in said
+        assert "says nothing of an earlier account of that name" in said
+        assert "had no rows" not in said
+    found = shell.json("verify", str(after))
+    assert (found["present"], found["is_vacuous"]) == (None, True)
+    assert "chat@1 had rows of ana" in shell.ok("verify", str(before)), "and still says so"
 
 
 def test_a_proof_that_does_not_hold_is_one_line_and_exit_code_2(
@@ -60,6 +89,21 @@ def test_a_proof_that_does_not_hold_is_one_line_and_exit_code_2(
         assert shell.run("verify", str(path), *keys).code == 2
     assert shell.run("prove", "ana", "chat@9").code == 2
     assert shell.run("prove", "ana", "chat@1", "--out", str(tmp_path)).code == 2
+
+
+def test_a_proof_is_held_against_the_ledger_of_the_home(shell: Shell, tmp_path: Path) -> None:
+    _two_people(shell)
+    shell.ok("build", "chat", "--product", "vibe")
+    out = tmp_path / "proof.json"
+    key = shell.json("prove", "ana", "chat@1", "--out", str(out))["keys"][0]
+    other = rewritten(tmp_path / "other", shell.home / "keys.db", *"abcdefgh")
+    assert shell.run("verify", str(out), "--key", key, "--home", str(other)).code == 0
+    done = shell.run("verify", str(out), "--home", str(other))
+    assert (done.code, done.out) == (2, "")
+    assert "this ledger has another entry, or none, at position" in done.err
+    (tmp_path / "none.keys").write_text("\n", encoding="utf-8")
+    done = shell.run("verify", str(out), "--key", str(tmp_path / "none.keys"))
+    assert done.code == 2 and "--key: expected keys" in done.err
 
 
 def test_a_build_whose_tags_fail_is_committed_and_says_so(shell: Shell) -> None:

@@ -246,14 +246,19 @@ def test_a_redacted_receipt_is_no_full_one_and_the_reverse(ports: Ports) -> None
     assert "step 2" in refused(ports, canonical({**shown, "jws": mine["jws"]}))
 
 
-def test_a_line_of_an_unknown_key_whose_name_is_not_utf_8_is_refused(ports: Ports) -> None:
+def test_a_line_of_an_unknown_key_whose_name_is_no_name_or_not_utf_8_is_refused(
+    ports: Ports,
+) -> None:
     data = full(ports, ANA)
     line = f"— other {base64.b64encode(bytes(68)).decode()}\\n".encode()
     longer = data.removesuffix(b'"}\n') + line + b'"}\n'
     assert checked(ports, longer).is_signed
     message = refused(ports, longer.replace(b" other ", b" oth\xffer "))
-    assert "step 4" in message
-    assert "expected UTF-8" in message
+    assert "step 1" in message
+    assert "UTF-8" in message
+    for space in ("\ufeff", "\x85", "\u2003"):
+        message = refused(ports, longer.replace(b" other ", f" oth{space}er ".encode()))
+        assert "step 4" in message and "a name" in message, ascii(space)
 
 
 def test_another_key_of_the_same_name_is_refused(ports: Ports) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import forged
 from tests.json_values import json_values
 from withhold.domain import jws
 from withhold.domain.jws import Unsigned
@@ -16,6 +17,7 @@ from withhold.domain.names import Position
 from withhold.domain.notes import NoteKey, SignatureType
 from withhold.domain.statements import (
     FACTS,
+    MAX_NUMBER,
     MAX_TIME,
     Facts,
     facts_in,
@@ -55,7 +57,7 @@ def facts(draw: st.DrawFn) -> Facts:
         log=draw(texts),
         notice=draw(maybe),
         policy=draw(texts),
-        position=Position(draw(st.integers(1, 2**63 - 1))),
+        position=Position(draw(st.integers(1, MAX_NUMBER))),
         product=draw(maybe),
         purpose=draw(st.sampled_from([None, "model_training", "service_improvement"])),
         recorded_at=draw(times),
@@ -162,3 +164,10 @@ def test_another_header_is_refused(header: dict[str, object]) -> None:
     made = jws.unsigned(KEY, "t", canonical(header))  # type: ignore[arg-type]
     with pytest.raises(VerificationError, match="expected a header"):
         jws.parse(Unsigned(made.payload, made.payload).signed(bytes(64)))
+
+
+@pytest.mark.parametrize("name", ["label", "subject", "surface"])
+def test_half_of_a_character_has_no_statement(name: str) -> None:
+    found = forged.facts(b"")._replace(**{name: "\ud800"})
+    with pytest.raises(VerificationError, match="halves of characters"):
+        statement(found)

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.json_values import json_values
-from tests.simulator import Provider
+from tests.simulator import Provider, rewritten
+from withhold.adapters.embedded import open_embedded
 from withhold.adapters.signing import SeedSigner, verifies
 from withhold.domain import dataset_proofs
 from withhold.domain.absence import tag_of
@@ -28,7 +29,7 @@ from withhold.errors import (
     UnknownDataset,
     VerificationError,
 )
-from withhold.services import absence, lookups
+from withhold.services import absence, erasure, lookups
 from withhold.services import log as logs
 
 Document = dict[str, Any]
@@ -90,6 +91,27 @@ def test_an_opt_out_after_the_commit_leaves_the_old_versions_proof_as_it_was(
     assert lookups.show(provider.ports, parse_ref("chat@1")).admitted == 0
 
 
+def test_an_account_that_was_opened_after_the_commit_is_neither_in_it_nor_shown_to_be_absent(
+    provider: Provider,
+) -> None:
+    """A name may be given again: two proofs under one name must not contradict each other."""
+    before = provider.prove("ana", "chat@1")
+    erasure.erase(provider.ports, AccountId("ana"))
+    provider.sign_up("ana")
+    after = provider.prove("ana", "chat@1")
+    assert after["present"] is None
+    found = provider.verdict(after)
+    assert found.is_vacuous and found.present is None and found.opened > found.commit
+    assert "had no rows" not in found.said
+    assert provider.verdict(before).present is True
+    for claimed in (False, True, 0):
+        refused(provider, {**after, "present": claimed})
+    refused(provider, {**provider.prove("bo", "chat@1"), "present": None})
+    provider.build("chat")
+    provider.tag()
+    assert not provider.is_in("ana", "chat@2"), "of a version committed after it absence is shown"
+
+
 def test_latest_is_proven_under_its_own_name(provider: Provider) -> None:
     provider.build("chat")
     provider.tag()
@@ -99,6 +121,8 @@ def test_latest_is_proven_under_its_own_name(provider: Provider) -> None:
 def test_what_cannot_be_proven_is_told_apart(provider: Provider) -> None:
     with pytest.raises(UnknownAccount):
         provider.prove("nobody", "chat@1")
+    with pytest.raises(UnknownAccount):
+        provider.prove("half of a character \ud800", "chat@1")
     with pytest.raises(UnknownDataset):
         provider.prove("ana", "chat@2")
     provider.build("chat")
@@ -152,6 +176,50 @@ def test_proofs_from_before_a_key_was_replaced_hold_with_the_old_key(provider: P
     with pytest.raises(VerificationError):
         dataset_proofs.check(after, trust, verifies)
     assert provider.verdict(after).present
+
+
+# --- S37: a ledger that was rewritten ---------------------------------------------------------------
+
+
+def test_a_proof_is_checked_against_its_ledger_which_may_have_grown_since(
+    provider: Provider,
+) -> None:
+    kept = [provider.prove(person, "chat@1") for person in ("ana", "bo")]
+    provider.opt_out("ana")
+    erasure.erase(provider.ports, AccountId("ana"))
+    for document in kept:
+        found = absence.verify_proof(provider.ports, document, verifies)
+        assert found == provider.verdict(document)
+    with pytest.raises(VerificationError):
+        absence.verify_proof(provider.ports, {**kept[0], "present": False}, verifies)
+
+
+def test_a_proof_fails_against_a_ledger_that_was_rewritten_and_signed_anew(
+    provider: Provider, tmp_path: Path
+) -> None:
+    document = provider.prove("ana", "chat@1")
+    for number, names in enumerate((("ana", "bo", "cy", *"defghijk"), ("ana",))):
+        other = rewritten(tmp_path / f"other{number}", provider.home / "keys.db", *names)
+        with open_embedded(other) as ports:
+            # by its own bytes it holds: the key is the same; the ledger is not
+            trust = Trust(ports.log.origin, ports.log.keys())
+            assert dataset_proofs.check(document, trust, verifies).present
+            with pytest.raises(VerificationError, match="dataset proof: this ledger has another"):
+                absence.verify_proof(ports, document, verifies)
+
+
+def test_a_ledger_that_lost_its_newest_entries_fails_a_proof_of_older_ones(
+    provider: Provider,
+) -> None:
+    provider.sign_up("dee")
+    document, size, folder = provider.prove("ana", "chat@1"), provider.head, provider.home
+    provider.close()
+    with apsw.Connection(str(folder / "control.db")) as connection:
+        connection.execute("DELETE FROM entries WHERE position = ?", (size,))
+    told = f"dataset proof: .*up to position {size} are not those"
+    with open_embedded(folder) as ports, pytest.raises(VerificationError, match=told):
+        absence.verify_proof(ports, document, verifies)
+    provider.crash()
 
 
 # --- false claims -------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes.ledger import POLICY
 from tests.issued import checked, full, provider, redacted, sign_up, trust, turn
-from tests.simulator import Provider
+from tests.simulator import Provider, rewritten
 from withhold.adapters.embedded import open_embedded
 from withhold.adapters.signing import verifies
 from withhold.domain import receipts as files
@@ -42,6 +42,9 @@ def test_a_receipt_is_checked_against_its_ledger_as_bytes_or_as_a_document(ports
             found = receipts.verify_receipt(ports, given, verifies)
             assert found.position == off.position
             assert found.steps[-1].name == "ledger"
+    for odd in ({**document, "jws": "\ud800"}, {**document, "jws": b""}):
+        with pytest.raises(VerificationError, match="step 1"):
+            receipts.verify_receipt(ports, odd, verifies)
     turn(ports, "ana", allowed=True)  # the ledger grows, and older receipts go on holding
     assert receipts.verify_receipt(ports, document, verifies).position == off.position
 
@@ -133,23 +136,6 @@ def home(tmp_path: Path) -> Iterator[Provider]:
         made.sign_up(name)
     yield made
     made.close()
-
-
-def rewritten(folder: Path, keys: Path, *names: str) -> Path:
-    """Make another home with the keys of the first: an insider who rewrites and signs all anew."""
-    made = Provider(folder)
-    made.close()
-    with apsw.Connection(str(keys)) as old, apsw.Connection(str(folder / "keys.db")) as new:
-        seeds = old.execute("SELECT no, seed FROM log_seeds").fetchall()
-        name = old.execute("SELECT name FROM log_name").get
-        new.execute("DELETE FROM log_seeds")
-        new.executemany("INSERT INTO log_seeds VALUES (?, ?)", seeds)
-        new.execute("UPDATE log_name SET name = ?", (name,))
-    made = Provider(folder)
-    for each in names:
-        made.sign_up(each)
-    made.close()
-    return folder
 
 
 def test_a_receipt_fails_against_a_ledger_that_was_rewritten_and_signed_anew(

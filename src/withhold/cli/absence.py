@@ -42,6 +42,8 @@ def prove(
 ) -> None:
     """Prove that a dataset version has rows of an account, or that it has none.
 
+    Of an account that was opened after the version was committed the proof says only that.
+
     One JSON document, for the person: `withhold verify` checks it anywhere, with the log's public key and
     nothing else. Whoever has it can find the account in other datasets too, so it is shown with care.
 
@@ -64,8 +66,9 @@ def prove(
     if as_json:
         give({"file": str(out), "present": document["present"], "keys": keys})
         return
-    has = "had" if document["present"] else "had no"
-    say(f"Proof that {document['dataset']} {has} rows of {account} when it was committed: {out}")
+    present = document["present"]
+    assert present is None or isinstance(present, bool)  # as it was made a line above
+    say(f"Wrote {out}: {dataset_proofs.claim(account, str(document['dataset']), present)}")
     say(f"Checked anywhere by: withhold verify {out} {' '.join(f'--key {key}' for key in keys)}")
 
 
@@ -113,19 +116,26 @@ def verify_proof(
 
     Args:
         document: as read from a file.
-        keys: the log's public keys; without any the home's own are used.
-        home: the folder of the installation, for its keys.
+        keys: the log's public keys; without any the home's own are used, and its ledger is held against it.
+        home: the folder of the installation.
         as_json: whether to print JSON.
 
     Raises:
         VerificationError: it does not hold.
     """
-    found = dataset_proofs.check(document, trust_of(keys, home), verifies)
+    if keys:
+        found = dataset_proofs.check(document, trust_of(keys), verifies)
+    elif is_there(home_of(home)):
+        with opened(home) as ports:
+            found = absence.verify_proof(ports, document, verifies)
+    else:
+        raise InputError(
+            "a proof is checked with the log's public key; give the one you know with --key"
+        )
     if as_json:
-        give({"verified": True, **_fields(found)})
+        give({"verified": True, **_fields(found), "in_ledger": not keys})
         return
-    has = "had" if found.present else "had no"
-    say(f"The proof holds: {found.dataset} {has} rows of {found.account} when it was committed.")
+    say(f"The proof holds: {found.said}")
     say(
         f"  committed at position {found.commit:,}, tagged at {found.tagged:,}, "
         f"the account opened at {found.opened:,}"
@@ -133,21 +143,16 @@ def verify_proof(
     say(f"  manifest {found.manifest}")
     head = found.checkpoint.checkpoint
     say(f"  signed by {head.origin}, over {head.head.size:,} entries")
+    if not keys:
+        say("  this ledger has both entries there, and every entry up to then as it was")
 
 
-def trust_of(keys: Sequence[str], home: Path | None) -> Trust:
-    """Return whom to believe: the keys that were named, else those of the home.
+def trust_of(keys: Sequence[str]) -> Trust:
+    """Return whom to believe: the keys that were named, at least one.
 
     Raises:
         InputError: one is not a verifier key, or they are of several logs.
     """
-    if not keys:
-        if not is_there(home_of(home)):
-            raise InputError(
-                "a proof is checked with the log's public key; give the one you know with --key"
-            )
-        with opened(home) as ports:
-            return trusted(ports)
     log_keys = tuple(LogKey(parse_key(key)) for key in keys)
     if len({each.key.name for each in log_keys}) > 1:
         raise InputError("keys: expected those of one log; check for one log at a time")
@@ -165,6 +170,8 @@ def _fields(found: Verdict) -> dict[str, object]:
         "account": found.account,
         "dataset": found.dataset,
         "present": found.present,
+        "is_vacuous": found.is_vacuous,
+        "shows": found.said,
         "position": found.commit,
         "manifest": found.manifest,
         "tagged": found.tagged,

@@ -104,7 +104,7 @@ def verify(
     """Verify a receipt or a proof with nothing but the log's public key, or the whole ledger.
 
     Without --key the keys are those of the home, and the ledger there must still have what the receipt
-    says. Without a home everything but who signed is checked, and the command fails.
+    or the proof says. Without a home everything but who signed is checked, and the command fails.
 
     Example: withhold verify receipt.json --key log.keys
 
@@ -123,6 +123,8 @@ def verify(
             raise VerificationError(f"dataset proof: it is not about account {account!r:.64}")
         else:
             named = [line for each in key or () for line in _lines(each)]
+            if key and not named:
+                raise InputError("--key: expected keys of one log, got 0")
             verify_proof(proof, named, home, as_json=as_json)
 
 

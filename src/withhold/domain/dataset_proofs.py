@@ -3,7 +3,7 @@
     format         "withhold/dataset-proof/v1"
     account        the account's id          \\
     dataset        NAME@VERSION               > for people; each must be what the entries say
-    present        true or false             /
+    present        true, false or null       /    null: opened after the commit, see `Verdict`
     secret         u, hexadecimal: whoever has it can make this account's tags
     tag_proof      base64 of the proof in the prefix tree
     tagging        {"event", "proof"}             the entry with the root over the version's tags
@@ -28,6 +28,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import NoneType
 
 from withhold.domain.absence import (
     Kind,
@@ -58,18 +59,18 @@ from withhold.errors import VerificationError
 
 FORMAT = "withhold/dataset-proof/v1"
 
-_FIELDS = {
+_FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "format": str,
     "account": str,
     "dataset": str,
-    "present": bool,
+    "present": (bool, NoneType),
     "secret": str,
     "tag_proof": str,
     "tagging": dict,
     "account_entry": dict,
 }
-_TAGGING = {"event": str, "proof": str}
-_ACCOUNT_ENTRY = {"event": str, "opening": str, "proof": str}
+_TAGGING: Mapping[str, type] = {"event": str, "proof": str}
+_ACCOUNT_ENTRY: Mapping[str, type] = {"event": str, "opening": str, "proof": str}
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -86,6 +87,18 @@ class ShownEntry:
     event: bytes
     opening: bytes | None
     proof: LogProof
+
+    @property
+    def position(self) -> Position:
+        """Where the entry stands."""
+        return Position(self.proof.index + 1)
+
+    @property
+    def entry(self) -> bytes:
+        """The bytes of the entry, as they follow from the event."""
+        if self.opening is None:
+            return entry_bytes(self.position, PUBLIC, public_commitment(self.event))
+        return entry_bytes(self.position, SEALED, sealed_commitment(self.opening, self.event))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +117,14 @@ class DatasetProof:
     tagging: ShownEntry
     account_entry: ShownEntry
 
+    @property
+    def present(self) -> bool | None:
+        """What the entries and the tree say of the account, as `Verdict.present` has it."""
+        if self.tag_proof.kind is Kind.PRESENT:
+            return True
+        opened, commit = self.account_entry.position, _event(self.tagging.event)["commit"]
+        return None if isinstance(commit, int) and opened > commit else False
+
     def document(self) -> dict[str, Json]:
         """Return the document, as it is handed out."""
         tagging, opened = _event(self.tagging.event), _event(self.account_entry.event)
@@ -111,7 +132,7 @@ class DatasetProof:
             "format": FORMAT,
             "account": opened["subject"],
             "dataset": tagging["dataset"],
-            "present": self.tag_proof.kind is Kind.PRESENT,
+            "present": self.present,
             "secret": self.secret.hex(),
             "tag_proof": encoded(bytes(self.tag_proof)),
             "tagging": _shown(self.tagging),
@@ -124,7 +145,9 @@ class Verdict:
     """What a proof shows.
 
     Attributes:
-        present: whether the account had a row that the version yielded when it was committed.
+        present: whether the account had a row that the version yielded when it was committed. None when it
+            was opened after the commit: it cannot have had one, and that nothing of it is there is said of
+            no earlier account of that name, whose rows may well be in the version.
         commit: the entry that committed the version.
         manifest: the hash of its manifest, in hexadecimal.
         tagged: the entry with the root over its tags.
@@ -134,12 +157,38 @@ class Verdict:
 
     account: AccountId
     dataset: str
-    present: bool
+    present: bool | None
     commit: Position
     manifest: str
     tagged: Position
     opened: Position
     checkpoint: OpenedCheckpoint
+
+    @property
+    def is_vacuous(self) -> bool:
+        """Whether nothing is shown but that this account came too late to be in the version."""
+        return self.present is None
+
+    @property
+    def said(self) -> str:
+        """What is shown, in one sentence for people."""
+        return claim(self.account, self.dataset, self.present)
+
+
+def claim(account: str, dataset: str, present: bool | None) -> str:
+    """Return what a proof says, in one sentence for people.
+
+    Args:
+        account: whom it is about.
+        dataset: ``NAME@VERSION``.
+        present: as in `Verdict`.
+    """
+    if present is None:
+        return (
+            f"this account {account} was opened after {dataset} was committed, so it cannot have been "
+            "in it; that says nothing of an earlier account of that name."
+        )
+    return f"{dataset} had {'' if present else 'no '}rows of {account} when it was committed."
 
 
 def parse(document: Mapping[str, object]) -> DatasetProof:
@@ -185,21 +234,21 @@ def check(document: Mapping[str, object], trust: Trust, verifies: Verifies) -> V
     if event.get("kind") != EventKind.DATASET_TAGGED.value or event.get("v") != 1:
         raise _refused("an entry that tags a dataset", "another kind")
     dataset, manifest, commit = event.get("dataset"), event.get("manifest"), event.get("commit")
-    tagged = _position(proof.tagging)
+    tagged = proof.tagging.position
     if not (isinstance(dataset, str) and isinstance(manifest, str) and _HASH.fullmatch(manifest)):
         raise _refused("a dataset and the hash of its manifest in the tagging", "something else")
     if not isinstance(commit, int) or isinstance(commit, bool) or not 0 < commit < tagged:
         raise _refused("a commit before the tagging", "something else")
     # 5. what stands in the place of the account's tag
     tag = tag_of(proof.secret, dataset_id(dataset, manifest))
-    present = proof.tag_proof.kind is Kind.PRESENT
-    check_tag = check_present if present else check_absent
+    check_tag = check_present if proof.tag_proof.kind is Kind.PRESENT else check_absent
     check_tag(tag, proof.tag_proof, _hash(event.get("root"), "root"))
-    # 6. what people read is what was shown
+    # 6. what people read is what was shown, and of an account that came later not even absence is
+    present = proof.present
     said = {name: document[name] for name in ("account", "dataset", "present")}
     if said != {"account": account, "dataset": dataset, "present": present}:
         raise _refused("what its entries say", "another account, dataset or claim")
-    opened = _position(proof.account_entry)
+    opened = proof.account_entry.position
     return Verdict(
         account, dataset, present, Position(commit), manifest, tagged, opened, checkpoint
     )
@@ -222,16 +271,7 @@ def _account_of(proof: DatasetProof) -> AccountId:
 
 def _check_entry(shown: ShownEntry, trust: Trust, verifies: Verifies) -> OpenedCheckpoint:
     """Recompute an entry from its event and check that it is in the log."""
-    if shown.opening is None:
-        entry = entry_bytes(_position(shown), PUBLIC, public_commitment(shown.event))
-    else:
-        commitment = sealed_commitment(shown.opening, shown.event)
-        entry = entry_bytes(_position(shown), SEALED, commitment)
-    return check_proof(leaf_hash(entry), shown.proof, trust, verifies)
-
-
-def _position(shown: ShownEntry) -> Position:
-    return Position(shown.proof.index + 1)
+    return check_proof(leaf_hash(shown.entry), shown.proof, trust, verifies)
 
 
 # --- form ---------------------------------------------------------------------------------------------
@@ -260,9 +300,12 @@ def _event(event: bytes) -> dict[str, Json]:
     raise _refused("an event as canonical JSON", "something else")
 
 
-def _check_fields(value: Mapping[str, object], fields: Mapping[str, type], where: str) -> None:
+def _check_fields(
+    value: Mapping[str, object], fields: Mapping[str, type | tuple[type, ...]], where: str
+) -> None:
     is_formed = value.keys() == fields.keys() and all(
-        type(value[name]) is kind for name, kind in fields.items()
+        type(value[name]) in (kinds if isinstance(kinds, tuple) else (kinds,))
+        for name, kinds in fields.items()
     )
     if not is_formed:
         raise _refused(f"{', '.join(fields)} in {where}", "something else")

@@ -32,7 +32,7 @@ MAX_SIGNATURES = 32
 _ID_BYTES = 4
 _DASH = "\N{EM DASH} "
 _CONTROL = bytes({*range(32)} - {ord("\n")})
-_NOT_IN_NAMES = re.compile(r"[\s+\x00-\x1f]")  # spaces of any script
+_NOT_IN_NAMES = re.compile(r"[\s+\x00-\x1f\ufeff]")  # spaces of any script, and the one of no width
 
 
 class SignatureType(IntEnum):

@@ -13,7 +13,8 @@ nothing. Checking takes six steps, and an error names the one that failed:
 
     1 form        the file is a receipt, in its one form
     2 statement   the signed statement says what its facts say, and nothing else
-    3 record      event and opening give the entry, and the statement says what the event says
+    3 record      event and opening give the entry; the event is canonical JSON, and the statement says
+                  what it says
     4 checkpoint  the log signed the head of its tree
     5 place       the entry stands at that position in that tree
     6 signature   a key that signed the checkpoint also signed the statement
@@ -48,7 +49,7 @@ from withhold.domain.ledger import (
 from withhold.domain.names import Position
 from withhold.domain.notes import NoteKey, SignatureType, Verifies, parse_note
 from withhold.domain.proofs import LogProof, parse_proof
-from withhold.domain.statements import Facts, Form, facts_in, says, statement
+from withhold.domain.statements import MAX_NUMBER, Facts, Form, facts_in, says, statement
 from withhold.domain.tree import check_inclusion, leaf_hash
 from withhold.errors import VerificationError, WithholdError
 
@@ -72,6 +73,8 @@ _REST = re.compile(  # of a file, behind its statement
 _ODD = bytes((*range(32), *b'"\\'))  # what stands in no text as it is
 _LINE_ENDS = (b"\\n", b"\n", 1)  # what is escaped in a proof, and of it the backslash is odd
 _QUOTES = (b'\\"', b'"', 2)  # what is escaped in most events; both bytes of it are odd
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_LONG = b"0" * len(str(MAX_NUMBER))  # where such digits stand, a number may be too large
 _ONE_FORM = "a receipt in its one form: texts as canonical JSON writes them"
 _OPENS = "the record is the one that the entry commits to, and the statement says what it says"
 _STAYS_CLOSED = (
@@ -258,6 +261,7 @@ def _parsed(data: bytes) -> _Parts:
             "byte for byte as it was given"
         )
     _, opening, position, proof = found.groups()
+    _expect(int(position) <= MAX_NUMBER, f"a position of at most {MAX_NUMBER}")
     parts = signed.decode("ascii"), int(position), _unquoted(proof, *_LINE_ENDS)
     if not is_full:
         return _Parts(Form.REDACTED, None, None, *parts)
@@ -303,6 +307,10 @@ def _unquoted(data: bytes, escape: bytes, meant: bytes, odd: int) -> bytes:
 
 def _proof(data: bytes) -> LogProof:
     proof = parse_proof(data)
+    try:
+        proof.checkpoint.decode()  # what stands above it is ASCII
+    except UnicodeDecodeError:
+        raise VerificationError(f"expected {_ONE_FORM}, in UTF-8") from None
     _expect(proof.extra is None, "a proof without anything that nobody vouches for")
     return proof
 
@@ -336,25 +344,33 @@ def _check_record(event: str, opening: bytes | None, facts: Facts, entry: bytes)
     else:
         expected = entry_bytes(facts.position, SEALED, sealed_commitment(opening, committed))
     _expect(hmac.compare_digest(entry, expected), "an event and an opening that give the entry")
+    read = _exactly if _LONG in committed.translate(_DIGITS) else _quickly
     try:
-        said = _event_in(event)
-        is_event = isinstance(said, dict)
+        said = read(event)
+        # another text of the same values, or one that says a thing twice, could be read in two ways
+        is_event = isinstance(said, dict) and canonical(said) == committed
     except (ValueError, RecursionError):
         is_event = False
-    _expect(is_event, "an event that is a JSON object and says nothing twice")
+    _expect(is_event, "an event that is a JSON object in canonical form, byte for byte")
     _expect(says(facts, said), "a statement that says what the event says")
 
 
-def _unique(members: list[tuple[str, Json]]) -> Document:
-    """Return an object; two readers could understand different things by one that says things twice."""
-    found = dict(members)
-    if len(found) != len(members):
-        raise ValueError("a member stands twice")
-    return found
+def _exact(digits: str) -> int:
+    """Return a number that every reader of JSON takes for the same, as RFC 8785 asks for."""
+    if len(digits) > len(str(-MAX_NUMBER)) or abs(number := int(digits)) > MAX_NUMBER:
+        raise ValueError("a number beyond those that are exact everywhere")
+    return number
 
 
-# making a decoder takes longer than reading an event
-_event_in = json.JSONDecoder(object_pairs_hook=_unique).decode
+def _no_number(_text: str) -> Json:
+    raise ValueError("a number that is not whole")
+
+
+# making a decoder takes longer than reading an event, and looking at each number half as long again
+_quickly = json.JSONDecoder(parse_float=_no_number, parse_constant=_no_number).decode
+_exactly = json.JSONDecoder(
+    parse_int=_exact, parse_float=_no_number, parse_constant=_no_number
+).decode
 
 
 def _checkpoint(

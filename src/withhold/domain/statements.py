@@ -36,6 +36,7 @@ from withhold.domain.names import Position
 from withhold.domain.policy import LegalBasis, Policy, Purpose
 from withhold.errors import VerificationError
 
+MAX_NUMBER = 2**53 - 1  # RFC 8785: the largest that is exact for every reader of JSON
 MAX_TIME = 253_402_300_800_000  # the year 10000, in milliseconds: where calendars of programs end
 
 FACTS = "withhold:facts"
@@ -191,8 +192,11 @@ def facts_of(
 
 def says(facts: Facts, event: Mapping[str, Json]) -> bool:
     """Return whether full facts are those of an event, as far as an event tells."""
-    return _told(facts) == tuple(map(event.get, _TOLD)) and facts.status == _status(
-        facts.kind, event.get("before"), facts.basis
+    told = tuple(map(event.get, _TOLD))
+    return (
+        _told(facts) == told
+        and bool not in map(type, told)  # which equals a number here, and nowhere else
+        and facts.status == _status(facts.kind, event.get("before"), facts.basis)
     )
 
 
@@ -220,7 +224,7 @@ def parse_facts(said: Json) -> Facts:
     if not _are_right(tuple(map(type, facts))):
         raise VerificationError("expected facts of the documented types")
     if not (
-        0 < facts.position < 2**63
+        0 < facts.position <= MAX_NUMBER
         and 0 <= facts.recorded_at < MAX_TIME
         and 0 <= (facts.requested_at or 0) < MAX_TIME
         and facts.status in _statuses(facts.kind, facts.basis)
@@ -257,6 +261,9 @@ def statement(facts: Facts) -> bytes:
 
     Writing it anew is much of what checking a receipt costs. So its text is put together once for each
     shape, with places for what differs.
+
+    Raises:
+        VerificationError: a fact has half of a character in it, which no UTF-8 can stand for.
     """
     types = tuple(map(type, facts))
     is_organization = facts.holder == "organization"
@@ -271,7 +278,10 @@ def statement(facts: Facts) -> bytes:
         *_numbers(facts),
         *map(_quoted, texts(facts)),
     )
-    return (text % places(values)).encode()
+    try:
+        return (text % places(values)).encode()
+    except UnicodeEncodeError:
+        raise VerificationError("expected facts without halves of characters") from None
 
 
 @lru_cache(maxsize=1024)  # few shapes ever come

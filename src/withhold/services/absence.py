@@ -1,7 +1,9 @@
-"""Absence: giving a person the proof that a version has rows of them, or that it has none.
+"""Absence: giving a person the proof that a version has rows of them or none; checking it against a ledger.
 
 The document is checked without us (`domain.dataset_proofs`). It says what was so at the version's commit:
-an opt-out that came later does not change it, and is shown by `lookups.where`.
+an opt-out that came later does not change it, and is shown by `lookups.where`. Of an account that was
+opened after the commit it says that, and not that the version had no rows of that name: an earlier account,
+erased since, may have had the name too.
 
 Source: design section 6. Not here: making tags (`tagging`).
 """
@@ -9,20 +11,26 @@ Source: design section 6. Not here: making tags (`tagging`).
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from withhold.domain.absence import TagProof, tag_of
-from withhold.domain.dataset_proofs import DatasetProof, ShownEntry
+from withhold.domain.checkpoints import Trust
+from withhold.domain.dataset_proofs import DatasetProof, ShownEntry, Verdict, check, parse
 from withhold.domain.datasets import Dataset, DatasetRef, Tagging
-from withhold.domain.directory import SubjectKind
+from withhold.domain.directory import Subject, SubjectKind
 from withhold.domain.ledger import Json, broken
 from withhold.domain.names import AccountId
+from withhold.domain.notes import Verifies
 from withhold.errors import NotTagged, UnknownAccount, UnknownDataset, VerificationError
 from withhold.ports import Ports, Record
 from withhold.services import tagging
+from withhold.services.receipts import check_ledger
 
 
 def prove(ports: Ports, account: AccountId, reference: DatasetRef) -> dict[str, Json]:
     """Return the document that shows whether a version had rows of an account at its commit.
+
+    Its ``present`` is None for an account that was opened after the commit.
 
     Raises:
         UnknownAccount: there is no such account, or its key was erased: nobody can make its tag.
@@ -30,8 +38,7 @@ def prove(ports: Ports, account: AccountId, reference: DatasetRef) -> dict[str, 
         NotTagged: the version's tags are not made yet; they follow its commit.
         VerificationError: tags, or an entry, do not hold; nothing was proved.
     """
-    with ports.ledger.directory() as directory:
-        subject = directory.find(SubjectKind.ACCOUNT, account)
+    subject = _find(ports, account)
     secret = None if subject is None else ports.tags.secret(subject.no)
     if subject is None or secret is None:
         raise UnknownAccount("no such account, or it was erased; nobody can make its tag")
@@ -51,6 +58,34 @@ def prove(ports: Ports, account: AccountId, reference: DatasetRef) -> dict[str, 
         ShownEntry(tagged.event, tagged.opening, in_log[0]),
         ShownEntry(opened.event, opened.opening, in_log[1]),
     ).document()
+
+
+def verify_proof(ports: Ports, document: Mapping[str, object], verifies: Verifies) -> Verdict:
+    """Check a proof by its own bytes and this log's keys, and that this ledger still has all of it.
+
+    A ledger that was rewritten and signed anew fails that against any one older proof.
+
+    Args:
+        document: as parsed from JSON.
+        verifies: checks one signature.
+
+    Raises:
+        VerificationError: it does not hold, or this ledger has another entry at a position.
+    """
+    found = check(document, Trust(ports.log.origin, ports.log.keys()), verifies)
+    proof, then = parse(document), found.checkpoint.checkpoint.head
+    for shown in (proof.account_entry, proof.tagging):
+        check_ledger(ports, "dataset proof", shown.position, shown.entry, then)
+    return found
+
+
+def _find(ports: Ports, account: AccountId) -> Subject | None:
+    try:
+        account.encode()
+    except UnicodeEncodeError:  # half of a character: no account can be called so
+        return None
+    with ports.ledger.directory() as directory:
+        return directory.find(SubjectKind.ACCOUNT, account)
 
 
 def _tagging_record(ports: Ports, standing: Tagging) -> Record:

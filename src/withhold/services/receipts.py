@@ -21,7 +21,7 @@ from withhold.domain.notes import Verifies, parse_note
 from withhold.domain.proofs import LogProof
 from withhold.domain.receipts import Document, Verified
 from withhold.domain.statements import Facts, facts_of
-from withhold.domain.tree import check_consistency, check_inclusion, leaf_hash
+from withhold.domain.tree import TreeHead, check_consistency, check_inclusion, leaf_hash
 from withhold.errors import InputError, UnknownReceipt, VerificationError
 from withhold.ports import Ports, Record
 
@@ -66,10 +66,17 @@ def verify_receipt(
         VerificationError: it does not hold; the message names the step, and the position if the ledger
             differs.
     """
-    data = document if isinstance(document, bytes) else receipts.encoded(dict(document))
+    data = document if isinstance(document, bytes) else _file(document)
     trust = Trust(ports.log.origin, ports.log.keys())
     found = receipts.verify(data, trust, verifies)
     return found._replace(ledger=_check_ledger(ports, found))
+
+
+def _file(document: Mapping[str, Json]) -> bytes:
+    try:
+        return receipts.encoded(dict(document))
+    except (ValueError, TypeError, RecursionError):  # half of a character, or no JSON at all
+        raise VerificationError("receipt, step 1 (form): expected what JSON can say") from None
 
 
 def _record(ports: Ports, receipt_id: str) -> Record:
@@ -100,26 +107,41 @@ def _signed(ports: Ports, facts: Facts, proof: LogProof) -> str:
     return statement.signed(ports.log.sign(key, statement))
 
 
-def _check_ledger(ports: Ports, found: Verified) -> receipts.Step:
-    """Check that this ledger has the entry, and begins with the tree that the receipt stands in."""
-    position, then = found.position, found.checkpoint.head
-    leaf = leaf_hash(bytes.fromhex(found.facts.entry))
+def check_ledger(ports: Ports, what: str, position: Position, entry: bytes, then: TreeHead) -> None:
+    """Check that this ledger has an entry, and begins with the tree that it was shown in.
+
+    Args:
+        what: is checked, for the message.
+        position: of the entry.
+        entry: its bytes.
+        then: the head of that tree.
+
+    Raises:
+        VerificationError: it has not, or does not.
+    """
     try:
         proof = ports.log.proof(position)
         now = parse_checkpoint(parse_note(proof.checkpoint).text).head
-        check_inclusion(leaf, position - 1, proof.path, now)
+        check_inclusion(leaf_hash(entry), position - 1, proof.path, now)
     except (VerificationError, InputError) as error:
         raise VerificationError(
-            f"receipt, step 7 (ledger): this ledger has another entry, or none, at position {position}; "
+            f"{what}: this ledger has another entry, or none, at position {position}; "
             "it was rewritten, cut off, or is another one"
         ) from error
     try:
         check_consistency(then, now, ports.log.consistency(then.size, now.size))
     except (VerificationError, InputError) as error:
         raise VerificationError(
-            f"receipt, step 7 (ledger): the entry at position {position} is there, but the entries up to "
+            f"{what}: the entry at position {position} is there, but the entries up to "
             f"position {then.size} are not those that the log signed then; it was rewritten or cut off"
         ) from error
+
+
+def _check_ledger(ports: Ports, found: Verified) -> receipts.Step:
+    """Check that this ledger has the entry, and begins with the tree that the receipt stands in."""
+    then = found.checkpoint.head
+    entry = bytes.fromhex(found.facts.entry)
+    check_ledger(ports, "receipt, step 7 (ledger)", found.position, entry, then)
     return receipts.Step(
         "ledger", f"this ledger has that entry there, and every entry up to {then.size:,} as it was"
     )

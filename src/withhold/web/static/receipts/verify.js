@@ -7,8 +7,30 @@ const MEMBERS = {full: "event,format,jws,opening,position,proof", redacted: "for
 const FACTS = "basis,entry,form,holder,kind,label,log,notice,policy,position,product,purpose,recorded_at," +
   "requested_at,status,subject,surface";
 const OF_EVENT = ["holder", "kind", "notice", "product", "recorded_at", "requested_at", "subject", "surface"];
-const CHOICES = ["opted_out", "opted_in"];
+const NEVER_NULL = ["entry", "form", "kind", "log", "policy"];
+const NUMBERS = ["position", "recorded_at", "requested_at"];
+const CHOICES = {opted_out: "dpv:OptingOutFromProcess", opted_in: "dpv:OptingInToProcess"};
+const PURPOSES = {model_training: "ai:ModelTraining",
+  service_improvement: "dpv:ImproveExistingProductsAndServices"};
+const BASES = {consent: "dpv:Consent", legitimate_interest: "dpv:LegitimateInterest"};
+const CONTEXT = {
+  "ai": "https://w3id.org/dpv/ai#",
+  "dct": "http://purl.org/dc/terms/",
+  "dpv": "https://w3id.org/dpv#",
+  "dpv-27560": "https://w3id.org/dpv/schema/dpv-27560#",
+  "eu-gdpr": "https://w3id.org/dpv/legal/eu/gdpr#",
+  "withhold": "urn:withhold:terms:",
+  "withhold:facts": {"@type": "@json"},
+  "xsd": "http://www.w3.org/2001/XMLSchema#",
+};
 const MAX_BYTES = 2 * 1024 * 1024;
+const MAX_NOTE_BYTES = 128 * 1024;
+const MAX_PROOF_BYTES = 256 * 1024;
+const MAX_SIGNATURES = 32;
+const MAX_HEADER = 1024;
+const MAX_TIME = 253402300800000; // the year 10000
+const MAX_SIZE = 2n ** 63n - 1n;
+const NAME = "[^\\s+\\x00-\\x1f\\x85]+"; // \s has the space of no width, U+FEFF, as well
 const ED25519 = 1;
 const KEPT = "withhold.log-keys";
 
@@ -16,6 +38,8 @@ const words = JSON.parse(document.getElementById("words").textContent);
 const utf8 = new TextEncoder();
 
 class Refused extends Error {}
+
+const own = (table, name) => (name !== null && Object.hasOwn(table, name) ? table[name] : undefined);
 
 function expect(holds, what) {
   if (!holds) throw new Refused(`expected ${what}`);
@@ -68,7 +92,7 @@ function fromBase64(text) {
 }
 
 function fromBase64url(text) {
-  expect(/^[A-Za-z0-9_-]+$/.test(text), "base64url in its one form");
+  expect(/^[A-Za-z0-9_-]*$/.test(text), "base64url in its one form");
   const plain = text.replaceAll("-", "+").replaceAll("_", "/");
   return fromBase64(plain + "=".repeat((4 - (plain.length % 4)) % 4));
 }
@@ -102,76 +126,109 @@ function canonical(value) {
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
   if (value === null || typeof value !== "object") {
     expect(typeof value !== "number" || Number.isSafeInteger(value), "numbers that are whole and exact");
-    return JSON.stringify(value);
+    return typeof value === "string" ? quoted(value) : JSON.stringify(value);
   }
-  const members = Object.keys(value).sort();
-  return `{${members.map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`).join(",")}}`;
+  const members = Object.keys(value).sort(byCodePoint);
+  return `{${members.map((name) => `${quoted(name)}:${canonical(value[name])}`).join(",")}}`;
+}
+
+function quoted(text) {
+  expect(!/\p{Surrogate}/u.test(text), "texts without halves of characters");
+  return JSON.stringify(text);
+}
+
+function byCodePoint(one, other) { // as the log writes its events; strings compare by half characters
+  const [left, right] = [[...one], [...other]];
+  const place = left.findIndex((letter, index) => letter !== right[index]);
+  if (place < 0) return left.length - right.length;
+  return left[place].codePointAt(0) - (right[place]?.codePointAt(0) ?? -1);
 }
 
 function parsed(data, what) {
-  let text, value;
+  let value;
+  let isOneForm = false;
   try {
-    text = new TextDecoder("utf-8", {fatal: true, ignoreBOM: true}).decode(data);
+    const text = new TextDecoder("utf-8", {fatal: true, ignoreBOM: true}).decode(data);
     value = JSON.parse(text);
+    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+    isOneForm = isObject && canonical(value) === text;
   } catch {
-    text = null;
+    isOneForm = false; // not UTF-8, not JSON, nested without end, a number that is not exact, half a character
   }
-  const isObject = text !== null && typeof value === "object" && value !== null && !Array.isArray(value);
-  expect(isObject && canonical(value) === text,
-    `${what} to be canonical JSON, byte for byte as it was given`);
+  expect(isOneForm, `${what} to be canonical JSON, byte for byte as it was given`);
   return value;
 }
 
 const namesOf = (value) => Object.keys(value ?? {}).sort().join(",");
 
-function parsedJws(text, form) {
-  const parts = typeof text === "string" ? text.split(".") : [];
+function parsedReceipt(data) {
+  expect(data.length <= MAX_BYTES, `at most ${MAX_BYTES} bytes`);
+  const receipt = parsed(data.subarray(0, data[data.length - 1] === 10 ? -1 : undefined), "the file");
+  const form = typeof receipt.format === "string" ? own(FORMS, receipt.format) : undefined;
+  expect(form && namesOf(receipt) === MEMBERS[form], "the members of a receipt");
+  const {event, jws, opening, position, proof} = receipt;
+  expect([jws, proof, ...(form === "full" ? [event, opening ?? ""] : [])].every((text) => typeof text === "string"),
+    "texts where a receipt has texts");
+  expect(typeof position === "number" && position > 0, "a position");
+  expect((opening ?? null) === null || fromHex(opening).length === 32, "an opening of 32 bytes");
+  return [receipt, form, parsedJws(jws), parsedProof(proof)];
+}
+
+function parsedJws(text) {
+  const parts = text.split(".");
   expect(parts.length === 3, "a signed statement of three parts");
+  expect(parts[0].length <= MAX_HEADER, `a header of at most ${MAX_HEADER} characters`);
   const [header, payload, signature] = parts.map(fromBase64url);
   const said = parsed(header, "the header");
   expect(namesOf(said) === "alg,cty,kid,typ" && said.alg === "Ed25519" && said.cty === "ld+json" &&
-    said.typ === TYPES[form], "a header of a receipt of this format");
+    typeof said.typ === "string", "a header of alg Ed25519, cty, kid and typ, and no more");
+  expect(typeof said.kid === "string" && /^[!-~]{1,255}$/.test(said.kid), "a header that names a key");
   expect(signature.length === 64, "a signature of 64 bytes");
-  return {kid: said.kid, payload, signature, message: utf8.encode(`${parts[0]}.${parts[1]}`)};
+  return {kid: said.kid, type: said.typ, payload, signature, message: utf8.encode(`${parts[0]}.${parts[1]}`)};
 }
 
 function parsedProof(text) {
-  const end = typeof text === "string" ? text.indexOf("\n\n") : -1;
+  expect(bytes(text).length <= MAX_PROOF_BYTES, `a proof of at most ${MAX_PROOF_BYTES} bytes`);
+  const end = text.indexOf("\n\n");
   expect(end > 0, "a proof and a checkpoint below it");
   const lines = text.slice(0, end).split("\n");
   expect(lines.shift() === "c2sp.org/tlog-proof@v1", "a proof of the first version");
-  const index = /^index (0|[1-9][0-9]{0,15})$/.exec(lines.shift() ?? "");
-  expect(index && Number.isSafeInteger(Number(index[1])), "the index of the entry");
+  const index = /^index (0|[1-9][0-9]{0,18})$/.exec(lines.shift() ?? "");
+  expect(index && BigInt(index[1]) <= MAX_SIZE, "the index of the entry");
   expect(lines.length <= 63, "a proof that is no longer than any");
   const path = lines.map(fromBase64);
   expect(path.every((hash) => hash.length === 32), "hashes of 32 bytes");
-  return {index: Number(index[1]), path, note: text.slice(end + 2)};
+  return {index: BigInt(index[1]), path, note: text.slice(end + 2)};
 }
 
-function parsedNote(note) {
+async function parsedNote(note) {
+  expect(bytes(note).length <= MAX_NOTE_BYTES, `a checkpoint of at most ${MAX_NOTE_BYTES} bytes`);
+  expect(!/[\x00-\x09\x0b-\x1f]/.test(note), "no control characters but newlines");
   const end = note.lastIndexOf("\n\n") + 1;
   expect(end > 1, "a checkpoint and signatures below it");
   const [text, below] = [note.slice(0, end), note.slice(end + 1)];
   const lines = text.split("\n");
   expect(lines.pop() === "" && lines.length >= 3 && lines.every(Boolean), "origin, size and root");
-  expect(/^(0|[1-9][0-9]{0,15})$/.test(lines[1]), "a decimal size");
-  const root = fromBase64(lines[2]);
-  expect(root.length === 32, "a root of 32 bytes");
+  expect(/^(0|[1-9][0-9]{0,18})$/.test(lines[1]) && BigInt(lines[1]) <= MAX_SIZE, "a decimal size");
+  const [size, root] = [BigInt(lines[1]), fromBase64(lines[2])];
+  expect(root.length === 32 && (size > 0n || same(root, await sha256())), "the root of a tree");
   const signatures = below.split("\n");
   expect(signatures.pop() === "" && signatures.length > 0, "signature lines that end in a newline");
+  expect(signatures.length <= MAX_SIGNATURES, `at most ${MAX_SIGNATURES} signatures`);
   const signed = signatures.map((line) => {
-    const found = /^\u2014 ([^\s+]+) ([A-Za-z0-9+/=]+)$/.exec(line);
+    const found = new RegExp(`^\u2014 (${NAME}) ([A-Za-z0-9+/=]+)$`).exec(line);
     expect(found, "lines of a dash, a name and a signature");
     const raw = fromBase64(found[2]);
+    expect(raw.length > 4, "a signature in each line");
     return {name: found[1], id: hex(raw.slice(0, 4)), signature: raw.slice(4)};
   });
-  return {text, origin: lines[0], size: Number(lines[1]), root, signed};
+  return {text, origin: lines[0], size, root, signed};
 }
 
 async function parsedKeys(text) {
   const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
   return Promise.all(lines.map(async (line) => {
-    const found = /^([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/.exec(line);
+    const found = new RegExp(`^(${NAME})\\+([0-9a-f]{8})\\+([A-Za-z0-9+/=]+)$`).exec(line);
     expect(found, "keys of the form NAME+8 hex digits+base64, one a line");
     const raw = fromBase64(found[3]);
     const id = hex((await sha256(found[1], "\n", raw)).slice(0, 4));
@@ -182,11 +239,14 @@ async function parsedKeys(text) {
 
 function checkedFacts(facts, form) {
   expect(namesOf(facts) === FACTS && facts.form === form, "exactly the facts of a receipt of its format");
-  const texts = FACTS.split(",").filter((name) => !["position", "recorded_at", "requested_at"].includes(name));
-  expect(texts.every((name) => facts[name] === null || typeof facts[name] === "string"), "facts of their types");
-  expect(Number.isSafeInteger(facts.position) && facts.position > 0 &&
-    [facts.recorded_at, facts.requested_at ?? 0].every((time) => Number.isSafeInteger(time) && time >= 0),
-    "a position and times");
+  const texts = FACTS.split(",").filter((name) => !NUMBERS.includes(name));
+  expect(texts.every((name) => typeof facts[name] === "string" ||
+    (facts[name] === null && !NEVER_NULL.includes(name))), "facts of their types");
+  expect(typeof facts.position === "number" && facts.position > 0 &&
+    [facts.recorded_at, facts.requested_at ?? 0].every((time) =>
+      typeof time === "number" && time >= 0 && time < MAX_TIME), "a position and times");
+  expect(["in", null].some((before) => statusOf(facts.kind, before, facts.basis) === facts.status),
+    "a status that an entry of this kind can have");
   if (form === "redacted") {
     expect(facts.subject === null && facts.surface === null && facts.requested_at === null,
       "a redacted receipt that tells nothing of whose it is");
@@ -194,46 +254,111 @@ function checkedFacts(facts, form) {
   return facts;
 }
 
+// --- the statement, written anew from its facts by the template of docs/formats.md ---
+
+const isTold = (value) => value !== null;
+const timeOf = (ms) => ({"@type": "xsd:dateTime", "@value": new Date(ms).toISOString()});
+
+function statusOf(kind, before, basis) {
+  if (!Object.hasOwn(CHOICES, kind)) return null;
+  const isOut = kind === "opted_out";
+  if (basis === "legitimate_interest") return isOut ? "LegitimateInterestObjected" : "LegitimateInterestNotObjected";
+  if (!isOut) return "ConsentGiven";
+  return before === "in" ? "ConsentWithdrawn" : "ConsentRefused";
+}
+
+function statement(facts) {
+  const id = `${facts.log}/${facts.position}`;
+  const found = {
+    "@context": CONTEXT,
+    "@id": `urn:withhold:receipt:${id}`,
+    "@type": "withhold:Receipt",
+    "dct:identifier": id,
+    "withhold:facts": facts,
+  };
+  if (!isTold(facts.status)) return canonical(found);
+  return canonical({...found, "@type": "dpv:ConsentReceipt", "dct:conformsTo": {"@id": "dpv-27560:receipt"},
+    "dpv:hasRecordOfActivity": record(facts, id)});
+}
+
+function record(facts, id) {
+  const status = {"@type": `dpv:${facts.status}`};
+  if (isTold(facts.surface)) status["dpv:hasIndicationMethod"] = facts.surface;
+  if (isTold(facts.requested_at)) status["dpv:isIndicatedAtTime"] = timeOf(facts.requested_at);
+  const found = {
+    "@type": "dpv:ConsentRecord",
+    "dct:conformsTo": {"@id": "dpv-27560:record"},
+    "dct:created": timeOf(facts.recorded_at),
+    "dct:identifier": id,
+    "dpv:hasConsentStatus": status,
+    "dpv:hasDataController": {"@type": "dpv:DataController", "dct:identifier": facts.log},
+    "dpv:hasProcess": usage(facts),
+  };
+  if (isTold(facts.subject)) {
+    const kind = facts.holder === "organization" ? "dpv:Organisation" : "dpv:DataSubject";
+    found["dpv:hasDataSubject"] = {"@type": kind, "dct:identifier": facts.subject};
+  }
+  if (isTold(facts.notice)) found["dpv:hasNotice"] = {"@type": "dpv:PrivacyNotice", "dct:identifier": facts.notice};
+  return found;
+}
+
+function usage(facts) {
+  const found = {
+    "@type": "dpv:Process",
+    "dct:identifier": facts.product,
+    "dct:title": facts.label,
+    "dpv:hasEntityInvolvement": {"@id": CHOICES[facts.kind]},
+    "dpv:hasLegalBasis": {"@id": own(BASES, facts.basis) ?? "dpv:LegalBasis"},
+  };
+  if (isTold(facts.purpose)) found["dpv:hasPurpose"] = {"@id": own(PURPOSES, facts.purpose) ?? "dpv:Purpose"};
+  if (facts.status === "LegitimateInterestObjected") found["dpv:hasRight"] = {"@id": "eu-gdpr:A21"};
+  return found;
+}
+
 // --- steps ---
+
+function checkStatement(receipt, form, jws) {
+  expect(jws.type === TYPES[form], "a statement for a receipt of this format");
+  const facts = checkedFacts(parsed(jws.payload, "the statement")["withhold:facts"], form);
+  expect(same(utf8.encode(statement(facts)), jws.payload),
+    "a statement that says what its facts say, and no more");
+  expect(receipt.position === facts.position, "the position that the file names");
+  const entry = fromHex(facts.entry);
+  const begin = bytes("withhold/entry/v1\0", u64(facts.position));
+  expect(entry.length === begin.length + 33 && entry[begin.length] <= 1 &&
+    same(entry.subarray(0, begin.length), begin), "the bytes of an entry at its position");
+  return [facts, entry];
+}
 
 async function checkRecord(receipt, facts, entry) {
   const parts = receipt.opening === null
     ? ["withhold/public/v1\0", receipt.event]
     : ["withhold/leaf/v1\0", fromHex(receipt.opening), receipt.event];
-  expect(receipt.opening === null || receipt.opening.length === 64, "an opening of 32 bytes");
   const isPublic = receipt.opening === null ? 1 : 0;
   const made = bytes("withhold/entry/v1\0", u64(facts.position), Uint8Array.of(isPublic), await sha256(...parts));
   expect(same(made, entry), "an event and an opening that give the entry");
   const event = parsed(utf8.encode(receipt.event), "the event");
   expect(OF_EVENT.every((name) => (event[name] ?? null) === facts[name]),
     "a statement that says what the event says");
-  expect(!CHOICES.includes(facts.kind) || statusOf(event, facts.basis) === facts.status,
-    "a status that is that of the event");
-}
-
-function statusOf(event, basis) {
-  const isOut = event.kind === "opted_out";
-  if (basis === "legitimate_interest") return isOut ? "LegitimateInterestObjected" : "LegitimateInterestNotObjected";
-  if (!isOut) return "ConsentGiven";
-  return event.before === "in" ? "ConsentWithdrawn" : "ConsentRefused";
+  expect(statusOf(facts.kind, event.before, facts.basis) === facts.status, "a status that is that of the event");
 }
 
 async function checkPlace(entry, index, path, note) {
   expect(index < note.size, "a position inside the tree");
   let hash = await sha256(Uint8Array.of(0), entry);
-  let [fn, sn] = [index, note.size - 1];
-  const up = () => { [fn, sn] = [Math.floor(fn / 2), Math.floor(sn / 2)]; };
+  let [fn, sn] = [index, note.size - 1n];
+  const up = () => { [fn, sn] = [fn / 2n, sn / 2n]; };
   for (const next of path) {
-    expect(sn !== 0, "a shorter proof");
-    if (fn % 2 === 1 || fn === sn) {
+    expect(sn !== 0n, "a shorter proof");
+    if (fn % 2n === 1n || fn === sn) {
       hash = await sha256(Uint8Array.of(1), next, hash);
-      while (fn % 2 === 0 && fn !== 0) up();
+      while (fn % 2n === 0n && fn !== 0n) up();
     } else {
       hash = await sha256(Uint8Array.of(1), hash, next);
     }
     up();
   }
-  expect(sn === 0 && same(hash, note.root), "a proof that leads to the root of the tree");
+  expect(sn === 0n && same(hash, note.root), "a proof that leads to the root of the tree");
 }
 
 async function signersOf(note, keys) {
@@ -251,20 +376,8 @@ async function signersOf(note, keys) {
 
 async function checked(data, keyText) {
   const keys = await at("0 (key)", () => parsedKeys(keyText));
-  const [receipt, form, jws, proof] = await at("1 (form)", () => {
-    expect(data.length <= MAX_BYTES, `at most ${MAX_BYTES} bytes`);
-    const end = data[data.length - 1] === 10 ? -1 : undefined;
-    const receipt = parsed(data.subarray(0, end), "the file");
-    const form = FORMS[receipt.format];
-    expect(form && namesOf(receipt) === MEMBERS[form], "the members of a receipt");
-    return [receipt, form, parsedJws(receipt.jws, form), parsedProof(receipt.proof)];
-  });
-  const facts = await at("2 (statement)", () =>
-    checkedFacts(parsed(jws.payload, "the statement")["withhold:facts"], form));
-  const entry = await at("2 (statement)", () => {
-    expect(receipt.position === facts.position, "the position that the statement names");
-    return fromHex(facts.entry);
-  });
+  const [receipt, form, jws, proof] = await at("1 (form)", () => parsedReceipt(data));
+  const [facts, entry] = await at("2 (statement)", () => checkStatement(receipt, form, jws));
   if (form === "full") await at("3 (record)", () => checkRecord(receipt, facts, entry));
   const note = await at("4 (checkpoint)", () => parsedNote(proof.note));
   const signers = await at("4 (checkpoint)", async () => {
@@ -272,10 +385,7 @@ async function checked(data, keyText) {
     return keys.length ? signersOf(note, keys) : [];
   });
   await at("5 (place)", async () => {
-    expect(proof.index + 1 === facts.position, "a proof for the position of the entry");
-    const begin = bytes("withhold/entry/v1\0", u64(facts.position));
-    expect(entry.length === begin.length + 33 && same(entry.subarray(0, begin.length), begin),
-      "the bytes of an entry at its position");
+    expect(proof.index + 1n === BigInt(facts.position), "a proof for the position of the entry");
     await checkPlace(entry, proof.index, proof.path, note);
   });
   await at("6 (signature)", async () => {
@@ -293,9 +403,9 @@ const count = (number) => number.toLocaleString("en-GB");
 const when = (ms) => (ms === null ? "" : `${new Date(ms).toISOString().slice(0, 19).replace("T", " ")} UTC`);
 
 function title(facts) {
-  const done = words.done[facts.kind];
+  const done = own(words.done, facts.kind);
   if (!done) return `An entry was recorded: ${facts.kind.replaceAll("_", " ")}`;
-  return `The use of data for ${words.purposes[facts.purpose] ?? "training"} was ${done}: ${facts.label ?? facts.product}`;
+  return `The use of data for ${own(words.purposes, facts.purpose) ?? "training"} was ${done}: ${facts.label ?? facts.product}`;
 }
 
 function whose(facts) {
@@ -309,7 +419,7 @@ function told({facts, size, kid}) {
     ["What", title(facts)],
     ["Whose", whose(facts)],
     ["Product", facts.product === null ? "" : `${facts.label ?? facts.product} (${facts.product})`],
-    ["Used for", words.purposes[facts.purpose] ?? ""],
+    ["Used for", own(words.purposes, facts.purpose) ?? ""],
     ["Position", count(facts.position)],
     ["Log", facts.log],
     ["Requested", when(facts.requested_at)],
@@ -318,7 +428,7 @@ function told({facts, size, kid}) {
     ["Control", facts.surface ?? ""],
     ["Notice", facts.notice === null ? "" : `version ${facts.notice}`],
     ["Policy", `SHA-256 ${facts.policy}`],
-    ["Legal basis", words.bases[facts.basis] ?? ""],
+    ["Legal basis", own(words.bases, facts.basis) ?? ""],
     ["Status", facts.status === null ? "" : `dpv:${facts.status}`],
     ["Proven in", `the tree of ${count(size)} entries`],
     ["Signed with", kid],
