@@ -107,7 +107,12 @@ def test_a_copy_with_a_signal_withdraws_the_stored_one_and_what_repeats_it(
     assert outcome(provider, copy) == "w"
     assert admitted(provider) == {"other"}
     assert provider.load("chat@1") == ["other"]
-    assert lookups.explain(provider.ports, "r1").is_signalled
+    said = answers.explained(lookups.explain(provider.ports, "r1"))
+    assert (said.reason, said.state, said.datasets) == ("refusing_signal", "deleted", [])
+    assert said.parties  # it is kept, withheld, and not only the hash of its id
+    assert said.file is not None
+    outcome(provider, copy)
+    assert answers.explained(lookups.explain(provider.ports, "r1")) == said
 
 
 def test_a_refused_row_is_as_old_as_its_oldest_copy(provider: Provider) -> None:
@@ -122,6 +127,7 @@ def test_a_copy_with_a_signal_in_the_same_batch_leaves_both_out(provider: Provid
     rows = [interaction("ana", "r1"), interaction("ana", "r1", refusals=GPC)]
     assert outcome(provider, *rows, interaction("ana", "r2")) == "aww"
     assert stored(provider.ports) == ["r2"]
+    assert not lookups.explain(provider.ports, "r1").parties
 
 
 def test_a_deleted_row_stays_deleted(provider: Provider) -> None:

@@ -27,6 +27,7 @@ from withhold.domain.witnesses import Prove, follows
 from withhold.errors import LedgerBehind, VerificationError
 from withhold.ports import Ports, Witness
 from withhold.services import (
+    audit,
     builds,
     capture,
     directory,
@@ -159,6 +160,18 @@ def test_a_restored_older_backup_is_read_only_and_names_the_gap(homes: Homes) ->
     homes.restore()
     is_shut(homes, f"entries {first + 1} to {last} are missing")
     is_shut(homes, f"entries {first + 1} to {last} are missing")  # looking changed nothing
+
+
+def test_the_audit_of_an_older_ledger_finds_the_first_entry_that_is_missing(homes: Homes) -> None:
+    first, last = prepared(homes)
+    with homes.opened() as ports:
+        assert audit.audit(ports).holds
+    homes.restore()
+    with homes.opened() as ports:
+        report = audit.audit(ports)
+    assert not report.holds
+    assert report.first == first + 1
+    assert f"entries {first + 1} to {last} are missing" in report.faults[0].sentence
 
 
 def test_a_reader_refuses_an_older_ledger(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,11 +79,9 @@ def explain(
         return
     verdict = "admitted" if found.admitted else f"withheld: {found.reason}".replace("_", " ")
     say(f"{found.id} ({found.product}, {found.state}): {verdict}")
+    if found.reason == answers.SIGNALLED:
+        say("  the person's browser refused training when it was made, and the policy honours that")
     if not found.parties:
-        if found.reason == answers.SIGNALLED:
-            say(
-                "  the person's browser refused training when it was made, and the policy honours that"
-            )
         say("  it was not stored; only a keyed hash of its id is kept, so nothing more is known")
         return
     say(f"  accepted at position {found.position:,}, decided at {found.decided_at:,}")

@@ -86,8 +86,13 @@ class Gate(Protocol):
         """Why it is shut, in one sentence; empty while it is open."""
         ...
 
-    def shut(self, reason: str) -> None:
-        """Let nothing more be recorded, by anybody in this process."""
+    @property
+    def position(self) -> int | None:
+        """The first entry that is missing or may differ, None while it is open or that is not known."""
+        ...
+
+    def shut(self, reason: str, position: int | None = None) -> None:
+        """Let nothing more be recorded, by anybody in this process; the first reason stays."""
         ...
 
     def check(self) -> None:

@@ -1,6 +1,6 @@
 """The audit: everything checked again from the ledger, the files and nothing else.
 
-    1. the ledger        chain, commitments, every standing replayed
+    1. the ledger        not older than anybody has seen it; chain, commitments, every standing replayed
     2. the tree          recomputed from all entries, beside its tiles
     3. every lake file   length and hash
     4. every vector      equals the full decision at the head, deletions included
@@ -85,6 +85,7 @@ def audit(ports: Ports, progress: Progress = _quietly) -> AuditReport:
     """Check everything."""
     head = ports.ledger.head()
     faults = [
+        *_checked(lambda: _check_gate(ports)),
         *_checked(lambda: ports.ledger.verify(lambda at: progress("ledger", at, head))),
         *_checked(lambda: ports.log.verify(lambda at: progress("tree", at, head))),
     ]
@@ -105,6 +106,13 @@ def audit(ports: Ports, progress: Progress = _quietly) -> AuditReport:
     rows = sum(file.rows for file in files)
     untagged = tuple(str(d.ref) for d in datasets if ports.datasets.tagging(d) is None)
     return AuditReport(position, len(files), rows, len(datasets), untagged, tuple(faults))
+
+
+def _check_gate(ports: Ports) -> None:
+    """Refuse a ledger of which somebody has seen more, or another: it is not all there is."""
+    gate = ports.watch.gate
+    if gate.reason:
+        raise VerificationError(f"read-only: {gate.reason}", position=gate.position)
 
 
 def _checked(check: Callable[[], object], where: Position | None = None) -> list[Fault]:

@@ -190,10 +190,12 @@ class _Batch:
         if known is not None:
             own = Provenance(own.authors, min(own.position, known.own))
             self._lowered += [Lowered(trace, never) for trace in self._traces(row)]
-            if known.state is IdState.STORED:
-                self._reach.leave_out(row.product, known)
-            elif known.state is IdState.DELETED:
+            if known.state is IdState.DELETED:
                 after = known
+            elif known.state is not IdState.STORED or not self._reach.leave_out(row.product, known):
+                after = after._replace(
+                    ordinal=known.ordinal
+                )  # it is in the lake or its log, withheld
             after = after._replace(provenance=never, own=own.position)
         self._note(row, own, never)
         self._memory.put(row, after)

@@ -196,8 +196,8 @@ def explain(ports: Ports, row_id: str, product: ProductId | None = None) -> Expl
 
 def _explained(ports: Ports, product: ProductId, row_id: str, known: KnownId) -> Explanation:
     at = withdrawals.apply(ports)
-    if known.state.is_refused or known.ordinal is None:
-        signalled = known.state is IdState.SIGNALLED
+    signalled = known.state is IdState.SIGNALLED
+    if known.ordinal is None:
         position = known.own if signalled else known.provenance.position
         return Explanation(
             row_id, product, "refused", None, position, at, (), None, None, (), signalled
@@ -212,7 +212,7 @@ def _explained(ports: Ports, product: ProductId, row_id: str, known: KnownId) ->
     verdict = _verdict(vector, row, found.parties, found.position, table)
     views = tuple(_party_views(ports, known, found.parties, found.position, table))
     datasets = _yielding(ports, file) if isinstance(verdict, Admitted) else ()
-    state = "deleted" if known.state is IdState.DELETED else "sealed"
+    state = "sealed" if known.state is IdState.STORED else "deleted"
     return Explanation(
         row_id,
         product,
@@ -224,6 +224,7 @@ def _explained(ports: Ports, product: ProductId, row_id: str, known: KnownId) ->
         file.sha256,
         row,
         datasets,
+        signalled,
     )
 
 
@@ -238,12 +239,13 @@ def _explained_unsealed(
     at = known.ordinal - batch.first
     parties = tuple(PartyNo(p) for p in batch.party_sets[batch.set_nos[at]])
     position = Position(batch.positions[at])
-    is_deleted = known.state is IdState.DELETED
+    is_deleted = known.state is not IdState.STORED
     verdict = Withheld(Reason.DELETED, ()) if is_deleted else admit(parties, position, table)
     views = tuple(_party_views(ports, known, parties, position, table))
     state = "deleted" if is_deleted else "unsealed"
+    signalled = known.state is IdState.SIGNALLED
     return Explanation(
-        row_id, product, state, verdict, position, table.position, views, None, None, ()
+        row_id, product, state, verdict, position, table.position, views, None, None, (), signalled
     )
 
 

@@ -67,7 +67,7 @@ def check(ports: Ports) -> tuple[Report, ...]:
         try:
             follows(said(each.checkpoint), now, ports.log.consistency)
         except VerificationError as error:
-            ports.watch.gate.shut(str(error))
+            ports.watch.gate.shut(str(error), error.position)
             return ()
     return tuple(
         _show(ports, each, _had(seen, each), ports.log.checkpoint) for each in ports.watch.witnesses
@@ -135,7 +135,7 @@ def _seen(ports: Ports) -> list[Seen]:
         try:
             seen = looks.last()
         except VerificationError as error:
-            ports.watch.gate.shut(str(error))
+            ports.watch.gate.shut(str(error), error.position)
             continue
         except StorageError:
             continue
@@ -155,7 +155,7 @@ def _show(ports: Ports, witness: Witness, had: int, head: Head) -> Report:
     except WitnessSilent as error:
         return Report(witness.name, None, str(error))
     except VerificationError as error:
-        ports.watch.gate.shut(str(error))
+        ports.watch.gate.shut(str(error), error.position)
         return Report(witness.name, None, str(error))
     if cosignatures:
         ports.log.cosign(size, cosignatures)
@@ -214,7 +214,8 @@ def _erasures_fit(ports: Ports) -> bool:
         return True
     ports.watch.gate.shut(
         f"control.db is older than keys.db, or another one: it has {head} entries, and entry {erased} "
-        "erased somebody; restore a newer backup of control.db, or the one that belongs to these keys"
+        "erased somebody; restore a newer backup of control.db, or the one that belongs to these keys",
+        None if erased <= head else head + 1,
     )
     return False
 

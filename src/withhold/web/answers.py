@@ -253,8 +253,10 @@ def held(rows: Iterable[DatasetRows]) -> list[HeldBy]:
 def explained(found: Explanation) -> Explained:
     """Return why a row is admitted or withheld."""
     reason = found.verdict.reason.value if isinstance(found.verdict, Withheld) else None
-    if found.verdict is None:
-        reason = SIGNALLED if found.is_signalled else found.state
+    if found.is_signalled:
+        reason = SIGNALLED
+    elif found.verdict is None:
+        reason = found.state
     return Explained(
         found.id,
         found.product,

@@ -13,13 +13,19 @@ class StoreGate:
 
     def __init__(self) -> None:
         self._reason = ""
+        self._position: int | None = None
 
     @property
     def reason(self) -> str:
         return self._reason
 
-    def shut(self, reason: str) -> None:
-        self._reason = self._reason or reason
+    @property
+    def position(self) -> int | None:
+        return self._position
+
+    def shut(self, reason: str, position: int | None = None) -> None:
+        if not self._reason:
+            self._reason, self._position = reason, position
 
     def check(self) -> None:
         if self._reason:
