@@ -56,6 +56,17 @@ def test_the_walk_by_command_line(shell: Shell) -> None:
     assert shell.json("verify")["verified"] is True
 
 
+def test_an_account_that_was_opened_off_is_not_said_to_have_chosen(shell: Shell) -> None:
+    shell.ok("account", "put", "ana", "--opens", "out")
+    assert "off, as the account was opened" in shell.ok("status", "ana")
+    shell.ok("opt-in", "ana", "--product", "vibe")
+    shell.ok("opt-out", "ana", "--product", "vibe")
+    assert "vibe: off, the account's own choice" in shell.ok("status", "ana")
+    shell.ok("erase", "ana")
+    shell.ok("account", "put", "ana", "--opens", "on")
+    assert "off, as the account was opened" in shell.ok("status", "ana")
+
+
 def test_the_switch_for_all_products_and_for_organizations(shell: Shell) -> None:
     shell.ok("organization", "put", "lab", "--name", "Lab", "--plan", "studio=scale")
     shell.ok("account", "put", "ana", "--organization", "lab=admin")

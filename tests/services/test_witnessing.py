@@ -24,7 +24,7 @@ from withhold.domain.directory import SubjectKind
 from withhold.domain.names import AccountId
 from withhold.domain.notes import Signature
 from withhold.domain.witnesses import Prove, follows
-from withhold.errors import LedgerBehind, VerificationError
+from withhold.errors import InputError, LedgerBehind, VerificationError
 from withhold.ports import Ports, Witness
 from withhold.services import (
     audit,
@@ -172,6 +172,14 @@ def test_the_audit_of_an_older_ledger_finds_the_first_entry_that_is_missing(home
     assert not report.holds
     assert report.first == first + 1
     assert f"entries {first + 1} to {last} are missing" in report.faults[0].sentence
+
+
+def test_a_witness_within_the_home_is_none(homes: Homes) -> None:
+    with (
+        pytest.raises(InputError, match="outside of the home"),
+        homes.opened(witness=f"file:{homes.home}/seen"),
+    ):
+        pass
 
 
 def test_a_reader_refuses_an_older_ledger(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,7 +145,7 @@ def _watch(home: Path, gate: StoreGate, log: SqliteLog, options: Options) -> Wat
     if options.state is not None:
         name = sha256(str(log.keys()[0].key).encode()).hexdigest()[:32]
         looks.append(FileLooks(options.state / f"{name}.json"))
-    return Watch(gate, tuple(map(witness_from, options.witnesses)), tuple(looks))
+    return Watch(gate, tuple(witness_from(each, home) for each in options.witnesses), tuple(looks))
 
 
 def _intake_key(keys: SubjectKeys) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -52,6 +53,7 @@ def put_account(
 
 def erase(
     account_id: Annotated[str, typer.Argument(help="The account's id.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first, at a terminal.")] = False,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
@@ -61,6 +63,8 @@ def erase(
 
     Example: withhold erase ana
     """
+    if sys.stdin.isatty() and not (yes or as_json):
+        typer.confirm(f"Erase {account_id!r} for ever? It cannot be undone", abort=True)
     with opened(home) as ports:
         found = erasure.erase(ports, AccountId(account_id))
     done = answers.Erased(found.position, found.is_purged)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from withhold.cli.output import AsJson, Home, Product, give, opened, say
 from withhold.domain.directory import SubjectKind
-from withhold.domain.names import ProductId
+from withhold.domain.ledger import EventKind
+from withhold.domain.names import Position, ProductId
+from withhold.errors import VerificationError
 from withhold.ports import Ports
 from withhold.services import preferences, withdrawals
 from withhold.services.preferences import PreferenceRequest
@@ -103,13 +106,23 @@ def _show(
         give(found if product is None else found[ProductId(product)])
         return
     for each, preference in found.items():
-        say(_line(holder, each, preference))
+        say(_line(holder, each, preference, _decides(ports, preference)))
 
 
-def _line(holder: str, product: ProductId, preference: answers.Preference) -> str:
+def _decides(ports: Ports, preference: answers.Preference) -> str:
+    """Return what decides in words; an account that was opened off chose nothing itself."""
+    if preference.source == "account" and not preference.allowed:
+        with suppress(VerificationError):  # of somebody who was erased
+            record = ports.ledger.record(Position(preference.position))
+            if record is not None and record.kind is EventKind.ACCOUNT_OPENED:
+                return "as the account was opened"
+    return _DECIDES[preference.source]
+
+
+def _line(holder: str, product: ProductId, preference: answers.Preference, decides: str) -> str:
     state = "on" if preference.allowed else "off"
     return (
-        f"{holder}, {product}: {state}, {_DECIDES[preference.source]}. "
+        f"{holder}, {product}: {state}, {decides}. "
         f"Confirmed {preference.confirmed_at} at position {preference.position:,}."
     )
 

@@ -23,8 +23,12 @@ _COSIGN = {SignatureType.ED25519_COSIGNATURE, SignatureType.ML_DSA_44}
 _HERE = {"127.0.0.1", "::1", "localhost"}
 
 
-def witness_from(text: str) -> Witness:
+def witness_from(text: str, home: Path | None = None) -> Witness:
     """Return the witness that one part of ``WITHHOLD_WITNESS`` names.
+
+    Args:
+        text: that part.
+        home: the installation it watches, in which no witness can be: it would be restored with it.
 
     Raises:
         InputError: it is not of a known form; the message says what was expected.
@@ -33,6 +37,11 @@ def witness_from(text: str) -> Witness:
         path = Path(text.removeprefix("file:").removeprefix("//"))
         if not path.is_absolute():
             raise InputError(f"WITHHOLD_WITNESS {text[:80]!r}: expected file:/ and a whole path")
+        if home is not None and path.resolve().is_relative_to(home.resolve()):
+            raise InputError(
+                f"WITHHOLD_WITNESS {text[:80]!r}: expected a place outside of the home, which is restored "
+                "and copied as a whole"
+            )
         return FileWitness(path)
     try:
         parts = urlsplit(text)
