@@ -54,7 +54,7 @@ _CONTEXT: Json = {
     "xsd": "http://www.w3.org/2001/XMLSchema#",
 }
 _quoted = encode_basestring
-_facts_in = json.JSONDecoder().decode
+_facts_in = json.JSONDecoder().raw_decode
 _PLACE = re.compile(r'"\{(\w+)\}"')
 _OUT, _INTEREST = EventKind.OPTED_OUT.value, LegalBasis.LEGITIMATE_INTEREST.value
 _CHOICES = {EventKind.OPTED_OUT.value: "dpv:OptingOutFromProcess"} | {
@@ -218,10 +218,15 @@ def parse_facts(said: Json) -> Facts:
     Raises:
         VerificationError: one is missing, unknown, or of another type.
     """
+    return _parsed(said)[0]
+
+
+def _parsed(said: Json) -> tuple[Facts, tuple[type, ...]]:
     if not isinstance(said, dict) or tuple(said) != Facts._fields:
         raise VerificationError("expected exactly the facts of a receipt, in order")
     facts = Facts._make(said.values())
-    if not _are_right(tuple(map(type, facts))):
+    types = tuple(map(type, facts))
+    if not _are_right(types):
         raise VerificationError("expected facts of the documented types")
     if not (
         0 < facts.position <= MAX_NUMBER
@@ -232,7 +237,7 @@ def parse_facts(said: Json) -> Facts:
         raise VerificationError("expected a position, times and a status that an entry can have")
     if facts.form != Form.FULL and facts != facts.redacted():
         raise VerificationError("expected a redacted receipt that tells nothing of whose it is")
-    return facts
+    return facts, types
 
 
 @lru_cache(maxsize=64)
@@ -265,10 +270,18 @@ def statement(facts: Facts) -> bytes:
     Raises:
         VerificationError: a fact has half of a character in it, which no UTF-8 can stand for.
     """
-    types = tuple(map(type, facts))
-    is_organization = facts.holder == "organization"
-    shape = _Shape(facts.kind, facts.status, facts.basis, facts.purpose, is_organization, types)
-    text, texts, places = _template(shape)
+    return _written(facts, tuple(map(type, facts)))
+
+
+def _written(facts: Facts, types: tuple[type, ...]) -> bytes:
+    text, texts, places = _template(
+        facts.kind,
+        facts.status,
+        facts.basis,
+        facts.purpose,
+        facts.holder == "organization",
+        types,
+    )
     identifier = _quoted(f"{facts.log}/{facts.position}")
     values = (
         f'"{utc(facts.recorded_at)}"',
@@ -285,13 +298,17 @@ def statement(facts: Facts) -> bytes:
 
 
 @lru_cache(maxsize=1024)  # few shapes ever come
-def _template(shape: _Shape) -> tuple[str, _Takes, _Takes]:
+def _template(*parts: Any) -> tuple[str, _Takes, _Takes]:
     """Return what the statements of a shape have in common.
+
+    Args:
+        parts: those of the `_Shape`, which is not made where what it leads to is at hand.
 
     Returns:
         Their canonical JSON with places for values; what takes the texts out of facts; and what takes
         the values in the order of the places, out of what is written anew, numbers and those texts.
     """
+    shape = _Shape(*parts)
     said = dict(zip(Facts._fields, shape.types, strict=True))
     texts = [name for name, each in said.items() if each is str]
     found: dict[str, Json] = {
@@ -363,13 +380,13 @@ def facts_in(payload: bytes) -> Facts:
     # they stand last, and a quotation mark inside a text has a backslash before it
     begin = payload.rfind(_FACTS_BEGIN)
     try:
-        said = _facts_in(payload[begin + len(_FACTS_BEGIN) : -1].decode())
+        said, _ = _facts_in(payload[begin + len(_FACTS_BEGIN) :].decode())
     except (ValueError, RecursionError):
         begin = -1
     if begin < 0:
         raise VerificationError("expected a statement with the facts of a receipt at its end")
-    facts = parse_facts(said)
-    if statement(facts) != payload:
+    facts, types = _parsed(said)
+    if _written(facts, types) != payload:
         raise VerificationError("expected a statement that says what its facts say, and no more")
     return facts
 
