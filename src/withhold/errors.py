@@ -174,10 +174,14 @@ class VerificationError(WithholdError):
 
     Attributes:
         position: the first position of the ledger that does not hold, None when it is not about one.
+        step: the number of the step of checking that failed, None where no steps are taken.
     """
 
-    def __init__(self, message: str, *, position: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, position: int | None = None, step: int | None = None
+    ) -> None:
         self.position = position
+        self.step = step
         super().__init__(message)
 
 

@@ -61,6 +61,16 @@ class Shell:
         return str(path)
 
 
+def failing(shell: Shell, *words: str) -> Any:
+    """Return the one document of a check that fails, as ``--json`` gives it."""
+    done = shell.run(*words, "--json")
+    assert done.code == 2
+    document = json.loads(done.out)
+    assert document["verified"] is False
+    assert document["error"] in done.err
+    return document
+
+
 @pytest.fixture
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     home = tmp_path / "home"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
-from tests.cli.conftest import Shell
+from tests.cli.conftest import Shell, failing
 from tests.simulator import rewritten
 from withhold.adapters.embedded import open_embedded
+from withhold.domain import dataset_proofs
 from withhold.domain.names import ProductId
 from withhold.services import builds
 
@@ -32,12 +34,48 @@ def test_a_proof_is_made_and_checked_where_there_is_no_home(shell: Shell, tmp_pa
     assert "this ledger has both entries there" in said
     assert (found["in_ledger"], shell.json("verify", str(out))["in_ledger"]) == (False, True)
     assert not (tmp_path / "nothing").exists()
-    assert "--key" in shell.run("verify", str(out), *elsewhere[:2]).err
+    assert [step["name"] for step in found["steps"]] == list(dataset_proofs.STEPS)[:-1]
+    assert all(step["holds"] for step in found["steps"])
 
     said = shell.ok("prove", "zoe", "chat@1", "--out", str(out))
     assert "chat@1 had no rows of zoe" in said and f"--key {key}" in said
     assert "had no rows of zoe" in shell.ok("verify", str(out))
     assert shell.json("prove", "zoe", "chat@1") == json.loads(out.read_text(encoding="utf-8"))
+
+
+def test_without_a_key_and_a_home_who_signed_a_proof_stays_open_and_the_command_fails(
+    shell: Shell, tmp_path: Path
+) -> None:
+    _two_people(shell)
+    shell.ok("build", "chat", "--product", "vibe")
+    out = tmp_path / "proof.json"
+    shell.ok("prove", "ana", "chat@1", "--out", str(out))
+    nowhere = ("--home", str(tmp_path / "nothing"))
+    done = shell.run("verify", str(out), *nowhere)
+    assert done.code == 2
+    assert "2  --  checkpoint: not checked" in done.out
+    assert "7  ok  claim" in done.out
+    assert "It would show, once it is known who signed: chat@1 had rows of ana" in done.out
+    assert "everything but who signed was checked" in done.err
+    told = failing(shell, "verify", str(out), *nowhere)
+    assert (told["signed"], told["present"]) == (False, True)
+    assert [step["name"] for step in told["steps"] if step["holds"] is None] == ["checkpoint"]
+    out.write_text(json.dumps({**json.loads(out.read_bytes()), "account": "ben"}))
+    done = shell.run("verify", str(out), *nowhere)
+    assert "step 7 (claim)" in done.err, "all else is checked without a key too"
+    told = failing(shell, "verify", str(out), *nowhere)
+    assert [step["holds"] for step in told["steps"]] == [True, None, *[True] * 4, False]
+
+
+def test_a_proof_can_be_asked_to_be_about_somebody(shell: Shell, tmp_path: Path) -> None:
+    _two_people(shell)
+    shell.ok("build", "chat", "--product", "vibe")
+    out = tmp_path / "proof.json"
+    shell.ok("prove", "ana", "chat@1", "--out", str(out))
+    assert shell.json("verify", str(out), "--account", "ana")["verified"]
+    told = failing(shell, "verify", str(out), "--account", "ben")
+    assert "it is about account 'ana', and not about 'ben'" in told["error"]
+    assert all(step["holds"] for step in told["steps"])
 
 
 def test_an_account_opened_after_the_commit_under_an_old_name_is_told_that_and_no_more(
@@ -80,7 +118,7 @@ def test_a_proof_that_does_not_hold_is_one_line_and_exit_code_2(
         path.write_text(json.dumps(wrong), encoding="utf-8")
         done = shell.run("verify", str(path))
         assert (done.code, done.err.count("\n")) == (2, 1)
-        assert "dataset proof: expected" in done.err
+        assert re.search(r"dataset proof, step [1-7] \([a-z]+\): expected", done.err)
     twice = json.dumps(document)[:-1] + ', "present": false}'
     path.write_text(twice, encoding="utf-8")
     assert "twice" in shell.run("verify", str(path)).err
@@ -99,11 +137,15 @@ def test_a_proof_is_held_against_the_ledger_of_the_home(shell: Shell, tmp_path: 
     other = rewritten(tmp_path / "other", shell.home / "keys.db", *"abcdefgh")
     assert shell.run("verify", str(out), "--key", key, "--home", str(other)).code == 0
     done = shell.run("verify", str(out), "--home", str(other))
-    assert (done.code, done.out) == (2, "")
-    assert "this ledger has another entry, or none, at position" in done.err
+    assert done.code == 2
+    assert done.out.splitlines()[-1].startswith("7  ok  claim")
+    assert (
+        "dataset proof, step 8 (ledger): this ledger has another entry, or none, at position"
+        in done.err
+    )
     (tmp_path / "none.keys").write_text("\n", encoding="utf-8")
     done = shell.run("verify", str(out), "--key", str(tmp_path / "none.keys"))
-    assert done.code == 2 and "--key: expected keys" in done.err
+    assert done.code == 2 and "the file is empty; expected keys of one log" in done.err
 
 
 def test_a_build_whose_tags_fail_is_committed_and_says_so(shell: Shell) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Shell
+from tests.cli.conftest import Shell, failing
 from withhold.adapters.signing import verifies
 from withhold.domain.checkpoints import LogKey, Trust, opened
 from withhold.domain.notes import decoded, parse_key
@@ -31,12 +32,61 @@ def test_a_person_follows_the_log_with_the_command_line(shell: Shell) -> None:
     printed = shell.ok("log", "consistency", str(old.size), str(new.size)).split()
     check_consistency(old, new, tuple(map(decoded, printed)))
     document = shell.json("log", "consistency", str(old.size), str(new.size))
-    assert document["proof"] == printed
+    assert document == {
+        "old": old.size,
+        "new": new.size,
+        "hashes": [decoded(line).hex() for line in printed],
+    }
     assert shell.json("log", "checkpoint")["size"] == new.size
     shown = shell.json("log", "show")
     assert shown["size"] == new.size
     assert f"{new.size} entries" in shell.ok("log", "show")
     assert shell.run("log", "consistency", "3", "99").code == 2
+    for sizes in (("0", "2"), ("3", "2")):
+        assert "at least 1" in shell.run("log", "consistency", *sizes).err
+
+
+def _followed(shell: Shell) -> tuple[str, ...]:
+    """Write two checkpoints, the proof between them, and the keys; return the words that check them."""
+    shell.ok("account", "put", "ana")
+    Path("old").write_text(shell.ok("log", "checkpoint"))
+    shell.ok("opt-out", "ana")
+    shell.ok("account", "put", "bo")
+    Path("new").write_text(shell.ok("log", "checkpoint"))
+    old, new = (Path(name).read_text().split("\n")[1] for name in ("old", "new"))
+    Path("proof").write_text(shell.ok("log", "consistency", old, new))
+    Path("proof.json").write_text(shell.ok("log", "consistency", old, new, "--json"))
+    Path("log.keys").write_text(shell.ok("keys"))
+    return "log", "follow", "old", "new", "proof", "--key", "log.keys"
+
+
+def test_a_person_checks_that_a_log_only_grew_without_an_installation(shell: Shell) -> None:
+    words = _followed(shell)
+    shutil.rmtree(shell.home)
+    assert "only grew, from 2 entries to" in shell.ok(*words)
+    told = shell.json(*["proof.json" if word == "proof" else word for word in words])
+    assert [(step["name"], step["holds"]) for step in told["steps"]] == [
+        *(("old", True), ("new", True), ("growth", True)),
+    ]
+    assert not shell.home.exists()
+
+
+def test_a_log_that_does_not_follow_is_told_by_the_step_that_fails(shell: Shell) -> None:
+    words = _followed(shell)
+    log, follow, old, new, proof, *key = words
+    told = failing(shell, log, follow, new, old, proof, *key)
+    assert "step 3 (growth)" in told["error"] and "name the older one first" in told["error"]
+    Path("odd").write_text("hello")
+    assert "expected hashes" in failing(shell, log, follow, old, new, "odd", *key)["error"]
+    Path("none").write_text("")
+    for wrong in ("none", "log.keys"):
+        assert failing(shell, log, follow, old, new, wrong, *key)["steps"][-1]["name"] == "growth"
+    origin, size, *rest = Path("new").read_text().split("\n")
+    Path("altered").write_text("\n".join([origin, str(int(size) + 1), *rest]))
+    told = failing(shell, log, follow, old, "altered", proof, *key)
+    assert "altered, step 2 (new)" in told["error"]
+    assert [step["holds"] for step in told["steps"]] == [True, False]
+    assert "cannot be read" in failing(shell, log, follow, "absent", new, proof, *key)["error"]
 
 
 def test_keys_are_replaced_and_the_old_ones_stay_listed(shell: Shell) -> None:
@@ -92,8 +142,38 @@ def test_commands_show_what_they_append_to_the_witness(
     assert len(path.read_bytes().splitlines()) >= 1
     assert shell.json("log", "show")["witnesses"] == {f"file:{path}": 0}
     assert "0 entries behind" in shell.ok("log", "show")
+    assert "nothing yet; a file cannot cosign" in shell.ok("log", "show")
     path.unlink()
     path.mkdir()
     done = shell.run("opt-out", "ana")
     assert done.code == 0  # confirmed; the witness is told of
     assert "cannot be used" in done.err
+
+
+def test_a_witness_that_is_ahead_or_lost_what_it_kept_is_called_that(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, backup = shell.home.parent / "seen", shell.home.parent / "backup"
+    name = f"file:{path}"
+    monkeypatch.setenv("WITHHOLD_WITNESS", name)
+    monkeypatch.setenv("XDG_STATE_HOME", str(shell.home.parent / "state"))
+    shell.ok("account", "put", "ana")
+    shutil.copytree(shell.home, backup)
+    shell.ok("opt-out", "ana")
+    newest = shell.json("log", "show")["size"]
+    kept = path.read_bytes()
+    path.unlink()
+    said = shell.run("log", "show").out
+    assert f"{name}: what it kept is gone: it had seen {newest} entries and knows of 0" in said
+    assert "entries behind" not in said
+    path.write_bytes(kept)
+    shutil.rmtree(shell.home)
+    shutil.rmtree(shell.home.parent / "state", ignore_errors=True)
+    shutil.copytree(backup, shell.home)
+    said = shell.run("log", "show").out
+    assert f"{newest - 2} entries ahead: it has seen {newest}, and this log has 2" in said
+    told = json.loads(shell.run("log", "show", "--json").out)
+    assert told["witnesses"] == {name: 2 - newest}
+    assert "entries ahead" in told["faults"][name]
+    path.write_text("a file of somebody else\n")
+    assert "not a checkpoint" in shell.run("log", "show").out

@@ -264,13 +264,15 @@ def test_a_line_of_an_unknown_key_whose_name_is_no_name_or_not_utf_8_is_refused(
 def test_another_key_of_the_same_name_is_refused(ports: Ports) -> None:
     stranger = SeedSigner(ports.log.origin, SignatureType.ED25519, b"x" * 32)
     believed = Trust(ports.log.origin, (LogKey(stranger.key),))
-    with pytest.raises(VerificationError, match=r"step 4 \(checkpoint\).*got none"):
+    with pytest.raises(VerificationError, match=r"step 4 \(checkpoint\).*none of these keys"):
         receipts.verify(full(ports, ANA), believed, verifies)
 
 
 def test_a_log_of_another_name_is_refused(ports: Ports) -> None:
     key = SeedSigner("other.example", SignatureType.ED25519, bytes(32)).key
-    with pytest.raises(VerificationError, match=r"expected the origin .other\.example"):
+    with pytest.raises(
+        VerificationError, match=r"the keys are those of .other\.example.; a key of the log"
+    ):
         receipts.verify(full(ports, ANA), Trust("other.example", (LogKey(key),)), verifies)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,14 +12,14 @@ import typer
 
 from withhold.adapters.signing import verifies
 from withhold.app import is_there
+from withhold.cli.checking import NO_KEY, Outcome, failed, listed, shown
 from withhold.cli.output import AsJson, Home, give, home_of, opened, progress_bar, say
 from withhold.domain import dataset_proofs
-from withhold.domain.checkpoints import LogKey, Trust
+from withhold.domain.checkpoints import Trust
 from withhold.domain.dataset_proofs import Verdict
 from withhold.domain.datasets import parse_ref
 from withhold.domain.names import AccountId
-from withhold.domain.notes import parse_key
-from withhold.errors import InputError, VerificationError
+from withhold.errors import InputError, VerificationError, WithholdError
 from withhold.ports import Ports
 from withhold.services import absence, tagging
 
@@ -62,7 +63,7 @@ def prove(
     try:
         out.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{out.name}: cannot be written: {error.strerror}") from None
+        raise InputError(f"{out}: cannot be written: {error.strerror}") from None
     if as_json:
         give({"file": str(out), "present": document["present"], "keys": keys})
         return
@@ -87,76 +88,58 @@ def tag(home: Home = None, as_json: AsJson = False) -> None:
         say(f"{tagged:,} versions tagged; every version has its tags.")
 
 
-def proof_in(data: bytes) -> dict[str, object] | None:
-    """Return the proof that a file is, None when it is something else.
-
-    Raises:
-        VerificationError: it says something twice, different things to different readers.
-    """
-    try:
-        document = json.loads(data)
-        if not isinstance(document, dict) or document.get("format") != dataset_proofs.FORMAT:
-            return None
-        return json.loads(data, object_pairs_hook=_once)  # type: ignore[no-any-return]
-    except (ValueError, RecursionError):
-        return None
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise VerificationError("document: it says something twice; expected every name once")
-    return found
-
-
 def verify_proof(
-    document: Mapping[str, object], keys: Sequence[str], home: Path | None, *, as_json: bool
-) -> None:
-    """Check a proof and say what it shows.
+    document: Mapping[str, object], trust: Trust | None, account: str | None, home: Path | None
+) -> Outcome:
+    """Check a proof and return what it shows.
 
     Args:
         document: as read from a file.
-        keys: the log's public keys; without any the home's own are used, and its ledger is held against it.
+        trust: the log's public keys; without any the home's own are used, and its ledger is held against
+            the proof. Without a home everything but who signed is checked, and the check fails.
+        account: whom it must be about.
         home: the folder of the installation.
-        as_json: whether to print JSON.
-
-    Raises:
-        VerificationError: it does not hold.
     """
-    if keys:
-        found = dataset_proofs.check(document, trust_of(keys), verifies)
-    elif is_there(home_of(home)):
-        with opened(home) as ports:
-            found = absence.verify_proof(ports, document, verifies)
-    else:
-        raise InputError(
-            "a proof is checked with the log's public key; give the one you know with --key"
+    is_here = trust is None and is_there(home_of(home))
+    try:
+        if is_here:
+            with opened(home) as ports:
+                found = absence.verify_proof(ports, document, verifies)
+        else:
+            found = dataset_proofs.check(document, trust, verifies)
+    except WithholdError as error:
+        is_keyed = is_here or trust is not None
+        before = partial(dataset_proofs.steps_before, is_keyed=is_keyed)
+        return failed(error, before, dataset_proofs.STEPS)
+    fault = _unlike(found, account)
+    verified = {"verified": fault is None, "signed": found.is_signed}
+    told = {**verified, **_fields(found), "in_ledger": is_here, "steps": listed(found.steps)}
+    return Outcome(told, _lines(found), fault)
+
+
+def _unlike(found: Verdict, account: str | None) -> VerificationError | None:
+    """Return why a proof that holds is not what was asked for."""
+    if account not in {None, found.account}:
+        return VerificationError(
+            f"dataset proof: it is about account {found.account[:64]!r}, and not about {account!r:.64}"
         )
-    if as_json:
-        give({"verified": True, **_fields(found), "in_ledger": not keys})
-        return
-    say(f"The proof holds: {found.said}")
-    say(
-        f"  committed at position {found.commit:,}, tagged at {found.tagged:,}, "
-        f"the account opened at {found.opened:,}"
-    )
-    say(f"  manifest {found.manifest}")
+    return None if found.is_signed else VerificationError(f"dataset proof: {NO_KEY}")
+
+
+def _lines(found: Verdict) -> tuple[str, ...]:
     head = found.checkpoint.checkpoint
-    say(f"  signed by {head.origin}, over {head.head.size:,} entries")
-    if not keys:
-        say("  this ledger has both entries there, and every entry up to then as it was")
-
-
-def trust_of(keys: Sequence[str]) -> Trust:
-    """Return whom to believe: the keys that were named, at least one.
-
-    Raises:
-        InputError: one is not a verifier key, or they are of several logs.
-    """
-    log_keys = tuple(LogKey(parse_key(key)) for key in keys)
-    if len({each.key.name for each in log_keys}) > 1:
-        raise InputError("keys: expected those of one log; check for one log at a time")
-    return Trust(log_keys[0].key.name, log_keys)
+    by = "signed by" if found.is_signed else "nobody is known to have signed it; it names"
+    return (
+        *shown(found.steps),
+        "",
+        f"The proof holds: {found.said}"
+        if found.is_signed
+        else f"It would show, once it is known who signed: {found.said}",
+        f"  committed at position {found.commit:,}, tagged at {found.tagged:,}",
+        f"  the account opened at position {found.opened:,}",
+        f"  manifest {found.manifest}",
+        f"  {by} {head.origin}, over {head.head.size:,} entries",
+    )
 
 
 def trusted(ports: Ports) -> Trust:

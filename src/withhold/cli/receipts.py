@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,23 +11,35 @@ import typer
 
 from withhold.adapters.embedded import exists
 from withhold.adapters.signing import verifies
-from withhold.cli.absence import proof_in, verify_proof
-from withhold.cli.output import AsJson, Home, give, home_of, opened, safe, say
+from withhold.cli.absence import verify_proof
+from withhold.cli.checking import (
+    NO_KEY,
+    Outcome,
+    failed,
+    listed,
+    no_receipt,
+    proof_in,
+    read,
+    shown,
+    trust_of,
+    write,
+)
+from withhold.cli.output import AsJson, Home, give, home_of, opened, say
+from withhold.domain import dataset_proofs
 from withhold.domain import receipts as files
-from withhold.domain.checkpoints import LogKey, Trust
-from withhold.domain.notes import parse_key
+from withhold.domain.checkpoints import Trust
+from withhold.domain.checkpoints import opened as open_checkpoint
+from withhold.domain.notes import NoteKey
 from withhold.domain.receipts import MAX_BYTES, Verified
-from withhold.errors import InputError, VerificationError
+from withhold.domain.statements import Form
+from withhold.errors import InputError, VerificationError, WithholdError
 from withhold.formats import receipt_pdf
 from withhold.formats.receipt_words import told
+from withhold.ports import Ports
+from withhold.services import log as logs
 from withhold.services import receipts
 from withhold.web import receipt_page, verify_page
 
-MAX_KEYS_BYTES = 64 * 1024
-NO_KEY = (
-    "everything but who signed was checked, and holds; name the log's public key with --key, from "
-    "wherever you trust it"
-)
 Keys = Annotated[
     list[str] | None,
     typer.Option("--key", help="The log's public key, or a file of them; may be given again."),
@@ -48,7 +61,11 @@ def receipt(
     redacted: Annotated[
         bool, typer.Option("--redacted", help="The form to show to others: without whose it is.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write over a file that has other content.")
+    ] = False,
     home: Home = None,
+    as_json: AsJson = False,
 ) -> None:
     """Give the receipt of an entry: a file that anybody can check without this installation.
 
@@ -57,19 +74,27 @@ def receipt(
     with opened(home) as ports:
         document = (receipts.redacted if redacted else receipts.receipt)(ports, position)
         known = receipts.keys(ports)
-    kind = ".json" if file is None else file.suffix
-    if kind == ".json":
-        data = files.encoded(document)
-    elif kind == ".pdf":
-        data = receipt_pdf.pdf(document, known)
-    elif kind == ".html":
-        data = receipt_page.alone(document, known).encode()
-    else:
-        raise InputError(f"{file}: expected a name that ends in .json, .pdf or .html")
     if file is None:
-        sys.stdout.write(data.decode())
+        sys.stdout.write(files.encoded(document).decode())
+        return
+    data = _written(file, document, known)
+    write(file, data, over=force, or_else="say --force")
+    if as_json:
+        form = Form.REDACTED if redacted else Form.FULL
+        give({"position": document["position"], "file": str(file), "form": form})
     else:
-        _write(file, data)
+        say(f"Wrote {file}.")
+
+
+def _written(file: Path, document: files.Document, known: list[str]) -> bytes:
+    """Return a receipt in the form that a file's name asks for."""
+    if file.suffix == ".json":
+        return files.encoded(document)
+    if file.suffix == ".pdf":
+        return receipt_pdf.pdf(document, known)
+    if file.suffix == ".html":
+        return receipt_page.alone(document, known).encode()
+    raise InputError(f"{file}: expected a name that ends in .json, .pdf or .html")
 
 
 def keys(home: Home = None, as_json: AsJson = False) -> None:
@@ -92,7 +117,7 @@ def verify(
     ] = None,
     key: Keys = None,
     account: Annotated[
-        str | None, typer.Option("--account", help="Whose receipt it must be.")
+        str | None, typer.Option("--account", help="Whose receipt or proof it must be.")
     ] = None,
     page: Annotated[
         Path | None,
@@ -103,80 +128,141 @@ def verify(
 ) -> None:
     """Verify a receipt or a proof with nothing but the log's public key, or the whole ledger.
 
-    Without --key the keys are those of the home, and the ledger there must still have what the receipt
-    or the proof says. Without a home everything but who signed is checked, and the command fails.
+    A receipt takes these steps, and ends at the first that fails: 1 form, 2 statement, 3 record (not in the
+    redacted form), 4 checkpoint, 5 place, 6 signature, 7 ledger. A proof about a dataset takes these:
+    1 form, 2 checkpoint, 3 place, 4 account, 5 tagging, 6 tag, 7 claim, 8 ledger.
+
+    Without --key the keys are those of the home, and the last step is taken: the ledger there must still
+    have what the receipt or the proof says. Without a home everything but who signed is checked, and the
+    command fails.
+
+    Without FILE every entry of the home is verified; with --key also that this key signed the log's newest
+    checkpoint, over these very entries.
 
     Example: withhold verify receipt.json --key log.keys
 
     Example: withhold verify ana-chat-1.json --key log.keys
     """
     if page is not None:
-        _write(page, verify_page.alone().encode())
-    elif file is None:
-        _verify_ledger(home, as_json=as_json)
+        _refuse_beside_page(file=file, key=key, account=account, home=home)
+        _write_page(page, as_json=as_json)
+    elif file is not None:
+        _checked(file, key, account, home).tell(as_json=as_json)
+    elif account is not None:
+        raise InputError("--account says whose a receipt or a proof must be; name its FILE as well")
     else:
-        data = _read(file, MAX_BYTES)
-        proof = proof_in(data)
-        if proof is None:
-            _verify_file(data, key, account, home, as_json=as_json)
-        elif account not in {None, proof.get("account")}:
-            raise VerificationError(f"dataset proof: it is not about account {account!r:.64}")
-        else:
-            named = [line for each in key or () for line in _lines(each)]
-            if key and not named:
-                raise InputError("--key: expected keys of one log, got 0")
-            verify_proof(proof, named, home, as_json=as_json)
+        _ledger(key, home).tell(as_json=as_json)
 
 
-def _verify_ledger(home: Path | None, *, as_json: bool) -> None:
-    with opened(home) as ports:
-        position = ports.ledger.verify()
-    if as_json:
-        give({"verified": True, "position": position})
-    else:
-        say(f"The ledger holds: every entry up to position {position:,} is as it was written.")
-
-
-def _verify_file(
-    data: bytes, key: list[str] | None, account: str | None, home: Path | None, *, as_json: bool
-) -> None:
-    if key:
-        found = files.verify(data, _trust(key), verifies)
-    elif home is not None or exists(home_of(home)):
-        with opened(home) as ports:
-            found = receipts.verify_receipt(ports, data, verifies)
-    else:
-        found = files.verify(data, None, verifies)
-    if account is not None and found.facts.subject != account:
-        raise VerificationError(
-            f"receipt: it holds, and is not one of account {account[:64]!r}; "
-            "a redacted receipt is nobody's in particular"
+def _refuse_beside_page(**given: object) -> None:
+    names = {"file": "FILE", "key": "--key", "account": "--account", "home": "--home"}
+    also = ", ".join(names[name] for name, value in given.items() if value is not None)
+    if also:
+        raise InputError(
+            f"--page writes a page and ends, and uses nothing of {also}; leave that out, or leave "
+            "--page out to verify"
         )
+
+
+def _write_page(page: Path, *, as_json: bool) -> None:
+    write(page, verify_page.alone().encode())
     if as_json:
-        give(_document(found))
+        give({"file": str(page)})
     else:
-        _say(found)
-    if not found.is_signed:
-        raise VerificationError(f"receipt: {NO_KEY}")
+        say(f"Wrote {page}.")
 
 
-def _say(found: Verified) -> None:
-    for number, step in enumerate(found.steps, start=1):
-        mark = "ok" if step.holds else "--"
-        say(f"{number}  {mark}  {step.name}: {step.said}")
+def _ledger(key: list[str] | None, home: Path | None) -> Outcome:
+    """Verify the whole ledger, and with keys that they signed its head."""
+    try:
+        trust = None if key is None else trust_of(key)
+        with opened(home) as ports:
+            signers = () if trust is None else _signers(ports, trust)
+            position = ports.ledger.verify()
+    except WithholdError as error:
+        position_of = getattr(error, "position", None)
+        return Outcome({"verified": False, "position": position_of}, (), error)
+    said = f"The ledger holds: every entry up to position {position:,} is as it was written."
+    found = [str(each) for each in signers]
+    by = () if trust is None else (f"Its newest checkpoint is signed by {' and '.join(found)}.",)
+    signed = {} if trust is None else {"signed_by": found}
+    return Outcome({"verified": True, "position": position, **signed}, (said, *by))
+
+
+def _signers(ports: Ports, trust: Trust) -> tuple[NoteKey, ...]:
+    """Return which of these keys signed the newest checkpoint, which is over the entries that are there."""
+    found = open_checkpoint(logs.newest(ports.log), trust, verifies)
+    ports.log.verify()
+    head = found.checkpoint.head
+    if ports.log.root(head.size) != head.root:
+        raise VerificationError(
+            f"log: its newest checkpoint is not over the {head.size} entries that are there; restore "
+            "the home from a backup"
+        )
+    return found.signed_by
+
+
+def _checked(file: Path, key: list[str] | None, account: str | None, home: Path | None) -> Outcome:
+    try:
+        trust = None if key is None else trust_of(key)
+        data = read(file, MAX_BYTES)
+        proof = proof_in(data)
+    except WithholdError as error:
+        return failed(error, lambda _step: (), dataset_proofs.STEPS)
+    if proof is not None:
+        return verify_proof(proof, trust, account, home)
+    return _verify_receipt(data, trust, account, home)
+
+
+def _verify_receipt(
+    data: bytes, trust: Trust | None, account: str | None, home: Path | None
+) -> Outcome:
+    is_here = trust is None and exists(home_of(home))
+    try:
+        if is_here:
+            with opened(home) as ports:
+                found = receipts.verify_receipt(ports, data, verifies)
+        else:
+            found = files.verify(data, trust, verifies)
+    except WithholdError as error:
+        before = partial(files.steps_before, data=data, is_keyed=is_here or trust is not None)
+        return failed(_said(error, data), before, files.STEPS)
+    fault = _unlike(found, account)
+    return Outcome({**_document(found), "verified": fault is None}, _lines(found), fault)
+
+
+def _said(error: WithholdError, data: bytes) -> WithholdError:
+    """Return an error that says what a file is, if it is no receipt at all."""
+    step = getattr(error, "step", None)
+    what = no_receipt(data) if step == 1 else None
+    return error if what is None else VerificationError(f"receipt, step 1 (form): {what}", step=1)
+
+
+def _unlike(found: Verified, account: str | None) -> VerificationError | None:
+    """Return why a receipt that holds is not what was asked for."""
+    if account is not None and found.facts.subject != account:
+        is_nobodys = found.facts.form == Form.REDACTED
+        why = "; a redacted receipt is nobody's in particular" if is_nobodys else ""
+        return VerificationError(
+            f"receipt: it holds, and is not one of account {account[:64]!r}{why}"
+        )
+    return None if found.is_signed else VerificationError(f"receipt: {NO_KEY}")
+
+
+def _lines(found: Verified) -> tuple[str, ...]:
     words = told(found)
-    say("")
-    say("The receipt holds." if found.is_signed else "Nobody is known to have signed this.")
     width = max(len(name) for name, _ in words.lines)
-    for name, value in words.lines:
-        say(f"  {name:<{width}}  {value}")
-    say("")
-    say(
-        f"It {'proves' if found.is_signed else 'would prove, once it is known who signed'}: {words.proves}"
+    proves = "proves" if found.is_signed else "would prove, once it is known who signed"
+    return (
+        *shown(found.steps),
+        "",
+        "The receipt holds." if found.is_signed else "Nobody is known to have signed this.",
+        *(f"  {name:<{width}}  {value}" for name, value in words.lines),
+        "",
+        f"It {proves}: {words.proves}",
+        "It does not prove:",
+        *(f"  - {each}" for each in words.does_not),
     )
-    say("It does not prove:")
-    for each in words.does_not:
-        say(f"  - {each}")
 
 
 def _document(found: Verified) -> dict[str, object]:
@@ -192,47 +278,8 @@ def _document(found: Verified) -> dict[str, object]:
             "size": found.checkpoint.head.size,
             "root": found.checkpoint.head.root.hex(),
         },
-        "steps": [
-            {"step": number, **step._asdict()} for number, step in enumerate(found.steps, start=1)
-        ],
+        "steps": listed(found.steps),
         "title": words.title,
         "proves": words.proves,
         "does_not_prove": list(words.does_not),
     }
-
-
-def _trust(named: list[str]) -> Trust:
-    lines = [line for each in named for line in _lines(each)]
-    parsed = [parse_key(line) for line in lines]
-    names = {key.name for key in parsed}
-    if len(names) != 1:
-        raise InputError(f"--key: expected keys of one log, got {len(names)}")
-    return Trust(names.pop(), tuple(map(LogKey, parsed)))
-
-
-def _lines(named: str) -> list[str]:
-    """Return the verifier keys of a file, or the one that was named itself."""
-    path = Path(named)
-    if "+" in named and not path.exists():
-        return [named.strip()]
-    text = _read(path, MAX_KEYS_BYTES).decode(errors="replace")
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _read(path: Path, limit: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise InputError(f"{path.name}: cannot be read: {error.strerror}") from None
-    if len(data) > limit:
-        raise InputError(f"{path.name}: expected at most {limit} bytes")
-    return data
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise InputError(f"{safe(path.name)}: cannot be written: {error.strerror}") from None
-    say(f"Wrote {path.name}.")

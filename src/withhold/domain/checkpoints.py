@@ -219,7 +219,8 @@ def opened(note: bytes, trust: Trust, verifies: Verifies) -> OpenedCheckpoint:
     # 2. it is of the log that was asked for
     if checkpoint.origin != trust.origin:
         raise VerificationError(
-            f"checkpoint: expected the origin {trust.origin!r}, got {checkpoint.origin[:100]!r}"
+            f"checkpoint: it is of the log {checkpoint.origin[:100]!r}, and the keys are those of "
+            f"{trust.origin!r}; a key of the log {checkpoint.origin[:100]!r} is needed"
         )
     # 3. every line of a known key holds; lines of others count for nothing
     known = _known(trust)
@@ -238,8 +239,9 @@ def opened(note: bytes, trust: Trust, verifies: Verifies) -> OpenedCheckpoint:
     )
     if not signed_by:
         raise VerificationError(
-            f"checkpoint: expected a signature of a key of {trust.origin!r} for size "
-            f"{checkpoint.head.size}, got none"
+            f"checkpoint: none of these keys of {trust.origin!r} signed it for size "
+            f"{checkpoint.head.size}; the log's key may have been replaced since: see /log/keys, or "
+            "fetch /log/keys/N, which leads from an old key to the next"
         )
     # 5. enough witnesses saw it; a line without a time is no statement that they did
     seen = [(key, times.get((key.name, key.id))) for key in trust.witnesses]

@@ -13,6 +13,8 @@
 proofs have one checkpoint, so that both entries are shown to be in one tree. Whoever checks needs the
 log's public key and nothing else: not the operator, not the account's key, not the ledger.
 
+Checking takes seven steps (`STEPS`), and an error names the one that failed.
+
 Invariant: what is said for people is only ever what the signed tree says; everything else is refused.
 
 What it does not prove: that the tags are those of the people whose rows the dataset has. That takes an
@@ -40,7 +42,7 @@ from withhold.domain.absence import (
     secret_commitment,
     tag_of,
 )
-from withhold.domain.checkpoints import OpenedCheckpoint, Trust
+from withhold.domain.checkpoints import OpenedCheckpoint, Trust, opened, parse_checkpoint
 from withhold.domain.ledger import (
     PUBLIC,
     SEALED,
@@ -52,12 +54,27 @@ from withhold.domain.ledger import (
     sealed_commitment,
 )
 from withhold.domain.names import AccountId, Position
-from withhold.domain.notes import Verifies, decoded, encoded
-from withhold.domain.proofs import LogProof, check_proof, parse_proof
-from withhold.domain.tree import leaf_hash
+from withhold.domain.notes import Verifies, decoded, encoded, parse_note
+from withhold.domain.proofs import LogProof, parse_proof
+from withhold.domain.steps import Step
+from withhold.domain.tree import check_inclusion, leaf_hash
 from withhold.errors import VerificationError
 
 FORMAT = "withhold/dataset-proof/v1"
+
+STEPS: Mapping[str, str] = {
+    "form": "the document has its fields and no others, each in its one form",
+    "checkpoint": "the log signed the head of its tree",
+    "place": "both entries stand in that tree",
+    "account": "the first of them opened the account, and commits to the secret",
+    "tagging": "the second of them tags a version that was committed before",
+    "tag": "the tree of that version's tags has the account's tag, or has it not, as is claimed",
+    "claim": "account, dataset and claim are what the entries and the tree say",
+    "ledger": "this ledger has both entries there, and every entry up to then as it was",
+}
+"""The steps by name, in order, and what holds when one does; the last needs a ledger."""
+
+_NO_KEYS = "not checked: who signed"
 
 _FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "format": str,
@@ -152,7 +169,9 @@ class Verdict:
         manifest: the hash of its manifest, in hexadecimal.
         tagged: the entry with the root over its tags.
         opened: the entry that opened the account.
-        checkpoint: the signed head that all this follows from.
+        checkpoint: the signed head that all this follows from; signed by nobody known when no keys were
+            given.
+        ledger: the step beyond the document's own bytes: this ledger still has it.
     """
 
     account: AccountId
@@ -163,6 +182,17 @@ class Verdict:
     tagged: Position
     opened: Position
     checkpoint: OpenedCheckpoint
+    ledger: Step | None = None
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it was checked who signed."""
+        return bool(self.checkpoint.signed_by)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps, in order."""
+        return _steps(self)
 
     @property
     def is_vacuous(self) -> bool:
@@ -208,50 +238,106 @@ def parse(document: Mapping[str, object]) -> DatasetProof:
     )
 
 
-def check(document: Mapping[str, object], trust: Trust, verifies: Verifies) -> Verdict:
+def check(document: Mapping[str, object], trust: Trust | None, verifies: Verifies) -> Verdict:
     """Check a document and return what it shows.
 
     Args:
         document: as parsed from JSON.
-        trust: whom the caller believes; never taken from the document.
+        trust: whom the caller believes; never taken from the document. None checks everything but who
+            signed, and says so.
         verifies: checks one signature.
 
     Raises:
-        VerificationError: it does not follow; the message says what.
+        VerificationError: it does not follow; the message names the step and says what.
         InputError: two of the trusted keys cannot be told apart.
     """
-    # 1. the document has its one form
-    proof = parse(document)
-    # 2. both entries are in one tree that the log signed
-    if proof.tagging.proof.checkpoint != proof.account_entry.proof.checkpoint:
-        raise _refused("one checkpoint for both entries", "two")
-    checkpoint = _check_entry(proof.tagging, trust, verifies)
-    _check_entry(proof.account_entry, trust, verifies)
-    # 3. one of them opened the account, and fixed its secret
-    account = _account_of(proof)
-    # 4. the other holds the root over the tags of one version
-    event = _event(proof.tagging.event)
+    step = "1 (form)"
+    try:
+        proof = parse(document)
+        tagging, opening = proof.tagging, proof.account_entry
+        step = "2 (checkpoint)"
+        if tagging.proof.checkpoint != opening.proof.checkpoint:
+            raise _refused("one checkpoint for both entries", "two")
+        checkpoint = _checkpoint(tagging.proof, trust, verifies)
+        step = "3 (place)"
+        for each in (tagging, opening):
+            leaf, head = leaf_hash(each.entry), checkpoint.checkpoint.head
+            check_inclusion(leaf, each.proof.index, each.proof.path, head)
+        step = "4 (account)"
+        account = _account_of(proof)
+        step = "5 (tagging)"
+        dataset, manifest, commit = _version_of(tagging)
+        step = "6 (tag)"
+        _check_tag(proof, dataset_id(dataset, manifest))
+        step = "7 (claim)"  # of an account that came later not even absence is shown
+        present = proof.present
+        said = {name: document[name] for name in ("account", "dataset", "present")}
+        if said != {"account": account, "dataset": dataset, "present": present}:
+            raise _refused("what its entries say", "another account, dataset or claim")
+    except VerificationError as error:
+        raise VerificationError(
+            f"dataset proof, step {step}: {error}", step=int(step[0])
+        ) from error
+    tagged, opened_at = tagging.position, opening.position
+    return Verdict(account, dataset, present, commit, manifest, tagged, opened_at, checkpoint)
+
+
+def _checkpoint(proof: LogProof, trust: Trust | None, verifies: Verifies) -> OpenedCheckpoint:
+    if trust is None:
+        said = parse_checkpoint(parse_note(proof.checkpoint).text)
+        return OpenedCheckpoint(said, (), ())
+    return opened(proof.checkpoint, trust, verifies)
+
+
+def _version_of(tagging: ShownEntry) -> tuple[str, str, Position]:
+    """Return the version whose tags an entry has, the hash of its manifest, and its commit."""
+    event = _event(tagging.event)
     if event.get("kind") != EventKind.DATASET_TAGGED.value or event.get("v") != 1:
         raise _refused("an entry that tags a dataset", "another kind")
     dataset, manifest, commit = event.get("dataset"), event.get("manifest"), event.get("commit")
-    tagged = proof.tagging.position
     if not (isinstance(dataset, str) and isinstance(manifest, str) and _HASH.fullmatch(manifest)):
         raise _refused("a dataset and the hash of its manifest in the tagging", "something else")
-    if not isinstance(commit, int) or isinstance(commit, bool) or not 0 < commit < tagged:
+    if not isinstance(commit, int) or isinstance(commit, bool) or not 0 < commit < tagging.position:
         raise _refused("a commit before the tagging", "something else")
-    # 5. what stands in the place of the account's tag
-    tag = tag_of(proof.secret, dataset_id(dataset, manifest))
+    return dataset, manifest, Position(commit)
+
+
+def _check_tag(proof: DatasetProof, version: str) -> None:
+    """Check what stands in the place of the account's tag."""
+    root = _hash(_event(proof.tagging.event).get("root"), "root")
     check_tag = check_present if proof.tag_proof.kind is Kind.PRESENT else check_absent
-    check_tag(tag, proof.tag_proof, _hash(event.get("root"), "root"))
-    # 6. what people read is what was shown, and of an account that came later not even absence is
-    present = proof.present
-    said = {name: document[name] for name in ("account", "dataset", "present")}
-    if said != {"account": account, "dataset": dataset, "present": present}:
-        raise _refused("what its entries say", "another account, dataset or claim")
-    opened = proof.account_entry.position
-    return Verdict(
-        account, dataset, present, Position(commit), manifest, tagged, opened, checkpoint
+    check_tag(tag_of(proof.secret, version), proof.tag_proof, root)
+
+
+def steps_before(step: int, *, is_keyed: bool) -> tuple[Step, ...]:
+    """Return the steps before the one at which a document failed.
+
+    Args:
+        step: the number of that one (`VerificationError.step`).
+        is_keyed: whether it was said whose signatures count.
+    """
+    held = [Step(name, said) for name, said in STEPS.items()]
+    if not is_keyed:
+        held[1] = Step("checkpoint", _NO_KEYS, None)
+    return tuple(held[: step - 1])
+
+
+def _steps(found: Verdict) -> tuple[Step, ...]:
+    checkpoint, said = found.checkpoint.checkpoint, dict(STEPS)
+    size = f"{checkpoint.head.size:,}"
+    said["checkpoint"] = (
+        f"the log {checkpoint.origin} signed the head of its tree of {size} entries"
+        if found.is_signed
+        else f"{_NO_KEYS} the head of the tree of {size} entries"
     )
+    said["place"] += f", at positions {found.opened:,} and {found.tagged:,}"
+    said["tagging"] = (
+        f"the second of them tags {found.dataset}, which was committed before, at {found.commit:,}"
+    )
+    holds = {"checkpoint": True if found.is_signed else None}
+    beyond = () if found.ledger is None else (found.ledger,)
+    own = tuple(STEPS)[:-1]
+    return (*(Step(name, said[name], holds.get(name, True)) for name in own), *beyond)
 
 
 def _account_of(proof: DatasetProof) -> AccountId:
@@ -267,11 +353,6 @@ def _account_of(proof: DatasetProof) -> AccountId:
     if not isinstance(account, str):
         raise _refused("an account in its entry", "none")
     return AccountId(account)
-
-
-def _check_entry(shown: ShownEntry, trust: Trust, verifies: Verifies) -> OpenedCheckpoint:
-    """Recompute an entry from its event and check that it is in the log."""
-    return check_proof(leaf_hash(shown.entry), shown.proof, trust, verifies)
 
 
 # --- form ---------------------------------------------------------------------------------------------
@@ -325,4 +406,4 @@ def _bytes(text: str) -> bytes:
 
 
 def _refused(expected: str, got: str) -> VerificationError:
-    return VerificationError(f"dataset proof: expected {expected}, got {got}")
+    return VerificationError(f"expected {expected}, got {got}")

@@ -29,6 +29,7 @@ from withhold.errors import InputError, VerificationError
 MAX_NOTE_BYTES = 128 * 1024  # the largest signature we know, of 3.3 kB in base64, 32 times
 MAX_SIGNATURES = 32
 
+_MISTYPED = "key: the key is mistyped or cut"
 _ID_BYTES = 4
 _DASH = "\N{EM DASH} "
 _CONTROL = bytes({*range(32)} - {ord("\n")})
@@ -146,12 +147,14 @@ def parse_key(text: str) -> NoteKey:
     try:
         raw = decoded(material)
         key = NoteKey(name, SignatureType(raw[0]), raw[1:])
+    except InputError as error:
+        raise InputError(f"{_MISTYPED}: {str(error).removeprefix('key: ')}") from None
     except (VerificationError, ValueError, IndexError):
         raise InputError(
-            "key: expected NAME+8 hex digits+base64 of a key of a known type"
+            f"{_MISTYPED}: expected NAME+8 hex digits+base64 of a key of a known type"
         ) from None
     if key.id.hex() != key_id:
-        raise InputError(f"key: expected the id {key.id.hex()}, got {key_id[:8]!r}")
+        raise InputError(f"{_MISTYPED}: it has the id {key.id.hex()}, and names {key_id[:8]!r}")
     return key
 
 

@@ -31,6 +31,7 @@ from __future__ import annotations
 import hmac
 import json
 import re
+from collections.abc import Mapping
 from json.encoder import encode_basestring
 from typing import NamedTuple
 
@@ -50,6 +51,7 @@ from withhold.domain.names import Position
 from withhold.domain.notes import NoteKey, SignatureType, Verifies, parse_note
 from withhold.domain.proofs import LogProof, parse_proof
 from withhold.domain.statements import MAX_NUMBER, Facts, Form, facts_in, says, statement
+from withhold.domain.steps import Step
 from withhold.domain.tree import check_inclusion, leaf_hash
 from withhold.errors import VerificationError, WithholdError
 
@@ -78,8 +80,21 @@ _LONG = b"0" * len(str(MAX_NUMBER))  # where such digits stand, a number may be 
 _ONE_FORM = "a receipt in its one form: texts as canonical JSON writes them"
 _OPENS = "the record is the one that the entry commits to, and the statement says what it says"
 _STAYS_CLOSED = (
-    "the record is not in this receipt; that it is what the statement says is the provider's word"
+    "not in this form: the record; that it is what the statement says is the provider's word"
 )
+
+STEPS: Mapping[str, str] = {
+    "form": "the file is a receipt, in its one form",
+    "statement": "the statement says what its facts say, and nothing else",
+    "record": _OPENS,
+    "checkpoint": "the log signed the head of its tree",
+    "place": "the entry stands at its position in that tree",
+    "signature": "the same key signed the statement",
+    "ledger": "this ledger has that entry there, and every entry up to then as it was",
+}
+"""The steps by name, in order, and what holds when one does; the last needs a ledger."""
+
+_NO_KEYS = "not checked: who signed"
 
 Document = dict[str, Json]
 
@@ -93,20 +108,6 @@ class _Parts(NamedTuple):
     signed: str
     position: int
     proof: bytes
-
-
-class Step(NamedTuple):
-    """One step of checking.
-
-    Attributes:
-        name: short and stable.
-        said: what was found, for people.
-        holds: False when it could not be checked: whose keys to believe was not said.
-    """
-
-    name: str
-    said: str
-    holds: bool = True
 
 
 class Verified(NamedTuple):
@@ -225,8 +226,35 @@ def verify(data: bytes, trust: Trust | None, verifies: Verifies) -> Verified:
         step = "6 (signature)"
         key = None if trust is None else _signer(signed, signers, verifies)
     except WithholdError as error:
-        raise VerificationError(f"receipt, step {step}: {error}") from error
+        raise VerificationError(f"receipt, step {step}: {error}", step=int(step[0])) from error
     return Verified(facts, checkpoint, key, signed.key_id, witnessed)
+
+
+def is_formed(document: Document) -> bool:
+    """Return whether a document, written anew, is a receipt in its form; nothing else of it is checked."""
+    try:
+        _parsed(encoded(document))
+    except (VerificationError, ValueError, TypeError, RecursionError):
+        return False
+    return True
+
+
+def steps_before(step: int, data: bytes, *, is_keyed: bool) -> tuple[Step, ...]:
+    """Return the steps before the one at which a file failed.
+
+    Args:
+        step: the number of that one (`VerificationError.step`).
+        data: the file.
+        is_keyed: whether it was said whose signatures count.
+    """
+    closed = {"record": _STAYS_CLOSED} if data.startswith(_REDACTED_BEGINS) else {}
+    unsigned = {} if is_keyed else dict.fromkeys(("checkpoint", "signature"), _NO_KEYS)
+    skipped = closed | unsigned
+    names = tuple(STEPS)[: step - 1]
+    return tuple(
+        Step(name, skipped.get(name, STEPS[name]), None if name in skipped else True)
+        for name in names
+    )
 
 
 def read(document: Document) -> Verified:
@@ -393,7 +421,10 @@ def _signer(signed: jws.Jws, signers: tuple[NoteKey, ...], verifies: Verifies) -
                 "a signature of the statement that holds",
             )
             return key
-    raise VerificationError("expected a statement signed by a key that signed the checkpoint")
+    raise VerificationError(
+        "expected a statement signed by a key that signed the checkpoint and is among these keys, "
+        f"got one by {signed.key_id[:100]!r}"
+    )
 
 
 def _steps(found: Verified) -> tuple[Step, ...]:
@@ -402,13 +433,13 @@ def _steps(found: Verified) -> tuple[Step, ...]:
     return (
         Step("form", f"the file is a {facts.form} receipt, in its one form"),
         Step("statement", "the statement says what its facts say, and nothing else"),
-        Step("record", _OPENS if is_full else _STAYS_CLOSED, is_full),
+        Step("record", _OPENS if is_full else _STAYS_CLOSED, True if is_full else None),
         Step(
             "checkpoint",
             f"the log {facts.log} signed the head of its tree of {size:,} entries"
             if key is not None
             else f"not checked: who signed the head of the tree of {size:,} entries",
-            key is not None,
+            None if key is None else True,
         ),
         Step("place", f"the entry stands at position {facts.position:,} in that tree"),
         Step(
@@ -416,7 +447,7 @@ def _steps(found: Verified) -> tuple[Step, ...]:
             f"the same key signed the statement: {jws.key_id(key)}"
             if key is not None
             else f"not checked: whether {found.key_id} signed the statement",
-            key is not None,
+            None if key is None else True,
         ),
     )
 

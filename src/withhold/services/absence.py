@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 from withhold.domain.absence import TagProof, tag_of
 from withhold.domain.checkpoints import Trust
@@ -21,6 +22,7 @@ from withhold.domain.directory import Subject, SubjectKind
 from withhold.domain.ledger import Json, broken
 from withhold.domain.names import AccountId
 from withhold.domain.notes import Verifies
+from withhold.domain.steps import Step
 from withhold.errors import NotTagged, UnknownAccount, UnknownDataset, VerificationError
 from withhold.ports import Ports, Record
 from withhold.services import tagging
@@ -75,8 +77,9 @@ def verify_proof(ports: Ports, document: Mapping[str, object], verifies: Verifie
     found = check(document, Trust(ports.log.origin, ports.log.keys()), verifies)
     proof, then = parse(document), found.checkpoint.checkpoint.head
     for shown in (proof.account_entry, proof.tagging):
-        check_ledger(ports, "dataset proof", shown.position, shown.entry, then)
-    return found
+        check_ledger(ports, ("dataset proof", 8), shown.position, shown.entry, then)
+    said = f"this ledger has both entries there, and every entry up to {then.size:,} as it was"
+    return replace(found, ledger=Step("ledger", said))
 
 
 def _find(ports: Ports, account: AccountId) -> Subject | None:

@@ -21,6 +21,7 @@ from withhold.domain.notes import Verifies, parse_note
 from withhold.domain.proofs import LogProof
 from withhold.domain.receipts import Document, Verified
 from withhold.domain.statements import Facts, facts_of
+from withhold.domain.steps import Step
 from withhold.domain.tree import TreeHead, check_consistency, check_inclusion, leaf_hash
 from withhold.errors import InputError, UnknownReceipt, VerificationError
 from withhold.ports import Ports, Record
@@ -76,14 +77,19 @@ def _file(document: Mapping[str, Json]) -> bytes:
     try:
         return receipts.encoded(dict(document))
     except (ValueError, TypeError, RecursionError):  # half of a character, or no JSON at all
-        raise VerificationError("receipt, step 1 (form): expected what JSON can say") from None
+        raise VerificationError(
+            "receipt, step 1 (form): expected what JSON can say", step=1
+        ) from None
 
 
 def _record(ports: Ports, receipt_id: str) -> Record:
     is_position = receipt_id.isascii() and receipt_id.isdigit() and len(receipt_id) < 19
     record = ports.ledger.record(Position(int(receipt_id))) if is_position else None
     if record is None:
-        raise UnknownReceipt("no such receipt; take its address from the answer about a preference")
+        raise UnknownReceipt(
+            f"no entry {receipt_id[:40]}: the ledger has 1 to {ports.ledger.head()}; take the position "
+            "from the answer about a preference"
+        )
     return record
 
 
@@ -107,11 +113,13 @@ def _signed(ports: Ports, facts: Facts, proof: LogProof) -> str:
     return statement.signed(ports.log.sign(key, statement))
 
 
-def check_ledger(ports: Ports, what: str, position: Position, entry: bytes, then: TreeHead) -> None:
+def check_ledger(
+    ports: Ports, where: tuple[str, int], position: Position, entry: bytes, then: TreeHead
+) -> None:
     """Check that this ledger has an entry, and begins with the tree that it was shown in.
 
     Args:
-        what: is checked, for the message.
+        where: what is checked, and the number of this step of it, for the message.
         position: of the entry.
         entry: its bytes.
         then: the head of that tree.
@@ -119,6 +127,7 @@ def check_ledger(ports: Ports, what: str, position: Position, entry: bytes, then
     Raises:
         VerificationError: it has not, or does not.
     """
+    what = f"{where[0]}, step {where[1]} (ledger)"
     try:
         proof = ports.log.proof(position)
         now = parse_checkpoint(parse_note(proof.checkpoint).text).head
@@ -126,22 +135,24 @@ def check_ledger(ports: Ports, what: str, position: Position, entry: bytes, then
     except (VerificationError, InputError) as error:
         raise VerificationError(
             f"{what}: this ledger has another entry, or none, at position {position}; "
-            "it was rewritten, cut off, or is another one"
+            "it was rewritten, cut off, or is another one",
+            step=where[1],
         ) from error
     try:
         check_consistency(then, now, ports.log.consistency(then.size, now.size))
     except (VerificationError, InputError) as error:
         raise VerificationError(
             f"{what}: the entry at position {position} is there, but the entries up to "
-            f"position {then.size} are not those that the log signed then; it was rewritten or cut off"
+            f"position {then.size} are not those that the log signed then; it was rewritten or cut off",
+            step=where[1],
         ) from error
 
 
-def _check_ledger(ports: Ports, found: Verified) -> receipts.Step:
+def _check_ledger(ports: Ports, found: Verified) -> Step:
     """Check that this ledger has the entry, and begins with the tree that the receipt stands in."""
     then = found.checkpoint.head
     entry = bytes.fromhex(found.facts.entry)
-    check_ledger(ports, "receipt, step 7 (ledger)", found.position, entry, then)
-    return receipts.Step(
+    check_ledger(ports, ("receipt", 7), found.position, entry, then)
+    return Step(
         "ledger", f"this ledger has that entry there, and every entry up to {then.size:,} as it was"
     )

@@ -124,8 +124,13 @@ def note(ports: Ports, sizes: dict[str, int] | None = None) -> None:
 def lag(ports: Ports) -> dict[str, int]:
     """Return by how many entries each witness is behind the head, as far as the home has noted."""
     head = ports.ledger.head()
+    return {name: max(0, head - size) for name, size in noted(ports).items()}
+
+
+def noted(ports: Ports) -> dict[str, int]:
+    """Return how many entries each witness had seen when that was last noted, in any place."""
     seen = _seen(ports)
-    return {each.name: max(0, head - _had(seen, each)) for each in ports.watch.witnesses}
+    return {each.name: _had(seen, each) for each in ports.watch.witnesses}
 
 
 def _seen(ports: Ports) -> list[Seen]:

@@ -50,6 +50,26 @@ class FileWitness:
             raise WitnessSilent(f"{self.name}: it cannot be used ({error.strerror})") from error
         return ()
 
+    def seen(self, origin: str) -> int:
+        """Return how many entries of a log it has seen, 0 when the file is gone or empty; write nothing.
+
+        Raises:
+            WitnessSilent: it cannot be read.
+            VerificationError: it is a file of something else.
+        """
+        try:
+            file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH)
+                before, _ = self._last(file, origin)
+            finally:
+                os.close(file)
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise WitnessSilent(f"{self.name}: it cannot be read ({error.strerror})") from error
+        return before.head.size if before is not None else 0
+
     def _remembers(self, before: Checkpoint | None, had: int) -> None:
         seen = before.head.size if before is not None else 0
         if seen < had:
