@@ -67,7 +67,12 @@ def test_the_accept_header_chooses_between_file_page_and_pdf(
 
 def test_the_page_says_what_stands_in_the_receipt_and_lets_nothing_in(api: Api, url: str) -> None:
     answered = api.send("GET", f"{url}.html")
-    for words in ("turned off: Vibe", "account ana", "What it does not prove", "position 3"):
+    for words in (
+        "Training on your Vibe data: off",
+        "account ana",
+        "What it does not prove",
+        "position 3",
+    ):
         assert words in answered.text
     policy = answered.headers["content-security-policy"]
     assert "default-src 'none'" in policy
