@@ -81,12 +81,13 @@ def history_page(visit: Visit, holder: Holder) -> HistoryPage:
     return HistoryPage(rows, found.older)
 
 
-def receipt(visit: Visit, holder: Holder, asked: str) -> Response[bytes]:
+def receipt(visit: Visit, holder: Holder, asked: str, base: str) -> Response[bytes]:
     """Give a receipt of the holder's own to keep; everybody else's is not there.
 
     Args:
         asked: the position, for the file; with ``.html`` or ``.pdf`` after it, for the page or the PDF.
             ``?form=redacted`` asks for the form to show to others.
+        base: what the addresses of the holder's pages begin with.
 
     Raises:
         UnknownReceipt: there is none of the holder's at that position.
@@ -96,7 +97,9 @@ def receipt(visit: Visit, holder: Holder, asked: str) -> Response[bytes]:
         raise UnknownReceipt("no such receipt; take its address from the history")
     is_redacted = visit.asked("form") == "redacted"
     document = receipt_of(visit.ports, holder, Position(int(position)), is_redacted=is_redacted)
-    return receipt_page.given(document, receipts.keys(visit.ports), kind or "json")
+    return receipt_page.given(
+        document, receipts.keys(visit.ports), kind or "json", f"{base}/history"
+    )
 
 
 def provable(visit: Visit) -> tuple[Provable, ...]:

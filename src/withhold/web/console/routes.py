@@ -60,7 +60,8 @@ async def get_receipt(
     """Give a receipt of the holder's own."""
 
     def give(visit: Visit) -> Response[Any]:
-        return lists.receipt(visit, frame(visit, organization).holder, position)
+        around = frame(visit, organization)
+        return lists.receipt(visit, around.holder, position, around.base)
 
     return await look(request, give)
 

@@ -60,7 +60,11 @@ async def get_history(request: Asked) -> Response[Any]:
 @get(BASE + "/receipts/{position:str}")
 async def get_receipt(request: Asked, position: FromPath[str]) -> Response[Any]:
     """Give a receipt of the account's own."""
-    return await look(request, lambda visit: lists.receipt(visit, visit.personal, position))
+
+    def give(visit: Visit) -> Response[Any]:
+        return lists.receipt(visit, visit.personal, position, BASE)
+
+    return await look(request, give)
 
 
 @get(BASE + "/proofs/{reference:str}")
