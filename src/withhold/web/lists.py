@@ -16,6 +16,7 @@ from withhold.errors import InputError, UnknownDataset, UnknownReceipt
 from withhold.services import absence, receipts
 from withhold.services.history import HistoryEntry, history, receipt_of
 from withhold.services.switches import Holder
+from withhold.services.whereabouts import Whereabouts, whereabouts
 from withhold.web import receipt_page
 from withhold.web.rendering import PLAIN
 from withhold.web.visits import Visit
@@ -76,9 +77,9 @@ def history_page(visit: Visit, holder: Holder) -> HistoryPage:
     """Return the changes that a page of the history shows."""
     asked = visit.asked("before")
     before = Position(int(asked)) if _POSITION.fullmatch(asked) else None
-    found = history(visit.ports, holder, before)
-    rows = tuple(_row(visit, holder, entry) for entry in found.entries)
-    return HistoryPage(rows, found.older)
+    read = history(visit.ports, holder, before)
+    rows = tuple(_row(visit, holder, entry) for entry in read.entries)
+    return HistoryPage(rows, read.older)
 
 
 def receipt(visit: Visit, holder: Holder, asked: str, base: str) -> Response[bytes]:
@@ -102,9 +103,19 @@ def receipt(visit: Visit, holder: Holder, asked: str, base: str) -> Response[byt
     )
 
 
+def found(visit: Visit, holder: Holder) -> Whereabouts | None:
+    """Return where a holder's rows are; None while the ledger is read-only, since nobody can tell then."""
+    return None if visit.is_read_only else whereabouts(visit.ports, holder)
+
+
 def provable(visit: Visit) -> tuple[Provable, ...]:
-    """Return the newest versions of datasets, newest first, each with a proof for the account."""
-    found = visit.ports.datasets.all()
+    """Return the newest versions of datasets, newest first, each with a proof for the account.
+
+    There are none while the ledger is read-only.
+    """
+    if visit.is_read_only:
+        return ()
+    known = visit.ports.datasets.all()
     untagged = {each.ref for each in visit.ports.datasets.untagged()}
     return tuple(
         Provable(
@@ -113,7 +124,7 @@ def provable(visit: Visit) -> tuple[Provable, ...]:
             each.position,
             is_tagged=each.ref not in untagged,
         )
-        for each in reversed(found[-PROVABLE:])
+        for each in reversed(known[-PROVABLE:])
     )
 
 

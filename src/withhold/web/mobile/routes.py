@@ -18,7 +18,6 @@ from litestar.response import Stream
 
 from withhold.domain.surfaces import CONSOLE, MOBILE, Page, pages
 from withhold.services import switches
-from withhold.services.whereabouts import whereabouts
 from withhold.web import lists, live, switching
 from withhold.web.controls import Control, Spot, control, effect, pressed
 from withhold.web.forms import Form
@@ -123,6 +122,7 @@ def _draw(
         "title": found[0].surface if found else "Settings",
         "visit": visit,
         "token": visit.token,
+        "is_read_only": visit.is_read_only,
         "field": TOKEN_FIELD,
         "marks": switches.marks(visit.ports, visit.personal),
         "products": lists.products(visit.policy),
@@ -183,7 +183,7 @@ def _turn(visit: Visit, slug: str, form: Form) -> Response[Any]:
 
 
 def _data(visit: Visit) -> Response[Any]:
-    found = whereabouts(visit.ports, visit.personal)
+    found = lists.found(visit, visit.personal)
     values = {"found": found, "provable": lists.provable(visit)}
     return _draw(visit, "mobile/data.html", values)
 
