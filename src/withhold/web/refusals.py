@@ -39,7 +39,7 @@ _WORDS: dict[int, tuple[str, str]] = {
 _READ_ONLY = (
     "This installation is read-only",
     (
-        "This cannot be shown: its log is missing entries that were seen before, or is another one. "
+        "This cannot be shown: its log is missing entries that were seen before, or differs from them. "
         "No data is used for training meanwhile. The provider has to restore it."
     ),
 )
