@@ -129,10 +129,10 @@ def test_a_ledger_that_was_put_back_and_went_on_is_found_by_whoever_saw_the_othe
         forked.account("bo")
         signed_in(forked, context, ana)
         page = context.new_page()
-        page.goto(f"{forked.address}/console/vibe")
-        page.wait_for_function(f"localStorage.getItem('{KEPT}') !== null")  # what it saw just now
+        page.goto(f"{forked.address}/console/history")
+        expect(page.locator("#log-watch")).to_be_visible()  # it keeps what it sees here first
         keep(page, head)  # addresses differ here only because each server has a port of its own
-        page.reload()
+        page.goto(f"{forked.address}/console/vibe")
         expect(page.locator("#alerts .alert")).to_contain_text(
             "are not those that this browser saw"
         )
