@@ -48,7 +48,8 @@ def test_a_receipt_and_a_proof_of_absence_outlive_whoever_gave_them(
         ana, bo = provider.account("ana", vibe="free"), provider.account("bo", vibe="free")
         visitor = visit(provider, ana, CONSOLE)
         visitor.turn_it_off()
-        receipt = kept(visitor.page, "Receipt", mine, "receipt.json")
+        visitor.page.get_by_role("link", name="Receipt").first.click()
+        receipt = kept(visitor.page, "Keep the file", mine, "receipt.json")
         position = provider.status(ana).position
         message = (Message("user", "a sentence of bo's"),)
         row = Interaction("r1", VIBE, InteractionKind.CONVERSATION, AccountId(bo), message)

@@ -94,8 +94,15 @@ def test_the_receipt_beside_the_switch_is_of_the_opt_out(
     ana = shared.account("ana", vibe="free")
     visitor = visit(shared, ana, face)
     visitor.turn_it_off()
+    visitor.page.get_by_role("link", name="Receipt").first.click()
+    expect(visitor.page.get_by_role("heading", level=1)).to_have_text(
+        "Training on your Vibe data: off"
+    )
+    assert violations(visitor.page) == []
     with visitor.page.expect_download() as download:
-        visitor.page.get_by_role("link", name="Receipt").first.click()
+        visitor.page.get_by_role("link", name="Keep the file").click()
     kept = download.value.path().read_text(encoding="utf-8")
     assert f'"position":{shared.status(ana).position}' in kept
     assert "opted_out" in kept
+    visitor.page.get_by_role("link", name="History").click()
+    expect(visitor.page.get_by_role("heading", level=1)).to_have_text("History")

@@ -52,7 +52,7 @@ class Checker:
 
     def verdict(self) -> str:
         shown = self.page.locator("#result:is([data-verdict=holds],[data-verdict=fails],"
-                                  "[data-verdict=unsigned])")  # fmt: skip
+                                  "[data-verdict=unsigned],[data-verdict=unchecked])")  # fmt: skip
         expect(shown).to_be_attached()
         return str(shown.get_attribute("data-verdict"))
 
@@ -89,7 +89,12 @@ def test_the_served_page_checks_a_receipt_and_says_what_the_command_says(
     checker = Checker(contexts().new_page()).open(f"{shared.address}/verify")
     assert checker.choose(full) == "holds"
     text = checker.result.inner_text()
-    for words in ("The receipt holds", f"account {ana}", "turned off: Vibe", "console"):
+    for words in (
+        "The receipt holds",
+        f"account {ana}",
+        "Training on your Vibe data: off",
+        "Admin Console",
+    ):
         assert words in text
     assert f"{full['position']:,}" in text
     assert checker.choose(shown) == "holds"
@@ -121,8 +126,8 @@ def test_every_step_fails_by_its_name(
     swapped = ("B" if signature[0] == "A" else "A") + signature[1:]
     checker = Checker(contexts().new_page()).open(alone, key)
     for change, told in (
-        (b"{", "Step 1"),
-        (b"[" * 100_000, "Step 1"),
+        (b'{"jws":', "Step 1"),
+        (b"[" * 100_000 + b'"jws"', "Step 1"),
         (json.dumps(full).encode(), "Step 1"),
         ({**full, "format": "withhold/receipt/v1"}, "Step 1"),
         ({**full, "position": 1}, "Step 2"),
@@ -150,11 +155,13 @@ GIVE_EACH = """async (files) => {
     result.dataset.verdict = "";
     input.files = given.files;
     input.dispatchEvent(new Event("change"));
-    while (!["holds", "fails", "unsigned"].includes(result.dataset.verdict)) {
+    while (!["holds", "fails", "unsigned", "unchecked"].includes(result.dataset.verdict)) {
       await new Promise((done) => setTimeout(done));
     }
     const step = /Step ([0-9]) /.exec(result.textContent);
-    found.push(result.dataset.verdict === "fails" ? `fails at ${step?.[1]}` : result.dataset.verdict);
+    // the command has one word for both: what was given does not check
+    const isRefused = ["fails", "unchecked"].includes(result.dataset.verdict);
+    found.push(isRefused ? `fails at ${step?.[1]}` : result.dataset.verdict);
   }
   return found;
 }"""
@@ -216,13 +223,68 @@ def test_a_key_that_is_wrong_is_refused_and_one_that_is_kept_is_there_again(
 ) -> None:
     context = contexts()
     checker = Checker(context.new_page()).open(f"{shared.address}/verify", "nonsense")
-    assert checker.choose(issued[1]) == "fails"
+    assert checker.choose(issued[1]) == "unchecked"
+    assert "Could not be checked" in checker.result.inner_text()
     assert "Step 0 (key)" in checker.result.inner_text()
     checker.page.get_by_label("Key, one a line").fill(key)
     checker.page.get_by_label("Keep it in this browser").check()
     again = Checker(context.new_page()).open(f"{shared.address}/verify")
     expect(again.page.get_by_label("Keep it in this browser")).to_be_checked()
     assert again.choose(issued[1]) == "holds"
+
+
+MISTAKES = [
+    pytest.param(b"%PDF-1.3\n", "attached inside it", id="a PDF"),
+    pytest.param(canonical(forged.dataset_proof()), "withhold verify FILE", id="a dataset proof"),
+    pytest.param(f"{forged.SIGNER.key}\n".encode(), "the box for the key", id="a file of keys"),
+    pytest.param(b"\x89PNG\r\n\x1a\n", "not the file of a receipt", id="a picture"),
+    pytest.param(b"{}", "not the file of a receipt", id="another JSON file"),
+    pytest.param(b"", "not the file of a receipt", id="nothing"),
+]
+
+
+@pytest.mark.parametrize(("data", "told"), MISTAKES)
+def test_a_file_that_is_no_receipt_is_not_called_one_that_does_not_hold(
+    contexts: Contexts, key: str, alone: str, data: bytes, told: str
+) -> None:
+    checker = Checker(contexts().new_page()).open(alone, key)
+    assert checker.choose(data) == "unchecked"
+    said = checker.result.inner_text()
+    assert "Could not be checked" in said
+    assert told in said
+    assert "does not hold" not in said
+
+
+@pytest.mark.parametrize("wrong", ["garbage", "mistyped", "another log"])
+def test_a_key_that_is_wrong_says_nothing_about_the_receipt_and_what_to_do(
+    contexts: Contexts, issued: tuple[str, Document, Document], key: str, alone: str, wrong: str
+) -> None:
+    last = "A" if key[-1] != "A" else "B"
+    keys = {"garbage": "%%%", "mistyped": key[:-1] + last, "another log": str(forged.SIGNER.key)}
+    checker = Checker(contexts().new_page()).open(alone, keys[wrong])
+    assert checker.choose(issued[1]) == "unchecked"
+    said = checker.result.inner_text()
+    assert "does not hold" not in said
+    assert ("Enter the key of that log" if wrong == "another log" else "Copy it again") in said
+    checker.page.get_by_label("Key, one a line").fill(key)
+    expect(checker.result).to_contain_text("The receipt holds")
+
+
+def test_the_verdict_stands_above_the_key_with_an_icon_and_the_steps_that_held(
+    contexts: Contexts, issued: tuple[str, Document, Document], key: str, alone: str
+) -> None:
+    checker = Checker(contexts().new_page()).open(alone, key)
+    _, full, _ = issued
+    broken = {**full, "event": str(full["event"]).replace("opted_out", "opted_in")}
+    for document, verdict, steps in ((full, "holds", 6), (broken, "fails", 2)):
+        assert checker.choose(document) == verdict
+        expect(checker.result.locator("h2 svg")).to_be_visible()
+        checker.result.get_by_text(f"{steps} steps that held").click()
+        expect(checker.result.locator("details[open] li")).to_have_count(steps)
+        above, below = checker.result.bounding_box(), checker.page.locator("#keys").bounding_box()
+        assert above is not None
+        assert below is not None
+        assert above["y"] + above["height"] <= below["y"]
 
 
 def test_the_page_sends_nothing_anywhere(
@@ -264,7 +326,8 @@ def test_what_is_found_has_no_barrier_and_fits(
     shared: Site, contexts: Contexts, issued: tuple[str, Document, Document], look: Look
 ) -> None:
     checker = Checker(contexts(look).new_page()).open(f"{shared.address}/verify")
-    for document in (issued[1], b"{"):
+    broken = {**issued[1], "position": 1}
+    for document in (issued[1], b"{", canonical(broken)):
         checker.choose(document)
         assert violations(checker.page) == []
         assert checker.page.evaluate("document.documentElement.scrollWidth <= innerWidth")

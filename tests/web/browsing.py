@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 from litestar.testing import TestClient
@@ -146,6 +147,11 @@ class Person:
         how = {"params": fields} if form["method"] == "get" else {"data": fields}
         answer = self.send(form["method"].upper(), form["action"], **how)
         return self._shown(answer, form["action"])
+
+    def keep(self, receipt: str) -> httpx.Response:
+        """Open the page of a receipt and return the file that it gives."""
+        links = self.open(receipt).links()
+        return self.send("GET", urljoin(receipt, links["Keep the file"]))
 
     def send(self, method: str, path: str, **how: Any) -> httpx.Response:
         """Send a request as this browser would; ``headers`` replace those it sends."""

@@ -221,16 +221,19 @@ def test_the_history_lists_changes_with_receipts_of_ones_own(surfaces: Surfaces)
     assert "Turned off Vibe You · Admin Console" in page.text
     assert "notice 2026-11-23" in page.text
     receipts = [e["href"] for e in page.all("link") if page.name_of(e).startswith("Receipt")]
-    assert receipts[0] == f"/console/receipts/{position}"
-    for address in receipts:
+    assert receipts[0] == f"/console/receipts/{position}.html"
+    for opened in receipts:
+        address = opened.removesuffix(".html")
         given = person.send("GET", address)
         assert given.status_code == 200
         assert given.headers["content-disposition"].startswith("attachment;")
         assert event_of(given)["subject"] == "free"
-        as_page = person.open(f"{address}.html")
-        assert "Keep it" in as_page.text
-        links = as_page.links()
-        assert links["a PDF with the file inside"] == f"{address.rpartition('/')[2]}.pdf"
+        links = person.open(opened).links()
+        name = address.rpartition("/")[2]
+        assert links["Keep the file"] == f"{name}.json"
+        assert links["PDF"] == f"{name}.pdf"
+        assert links["Form to show to others"] == f"{name}.html?form=redacted"
+        assert links["History"] == "/console/history"
         assert person.send("GET", f"{address}.pdf").content.startswith(b"%PDF")
         shown = person.send("GET", f"{address}.json?form=redacted")
         assert "free" not in shown.json()
@@ -247,7 +250,8 @@ def test_a_receipt_that_is_not_there_looks_like_any_other_page(
 
 def _off(person: object) -> int:
     person.press("switch", VIBE_LABEL)  # type: ignore[attr-defined]
-    return int(person.page.links()["Receipt"].rpartition("/")[2])  # type: ignore[attr-defined]
+    address = person.page.links()["Receipt"]  # type: ignore[attr-defined]
+    return int(address.rpartition("/")[2].removesuffix(".html"))  # type: ignore[attr-defined]
 
 
 def test_nobody_is_given_the_receipt_of_somebody_else(surfaces: Surfaces) -> None:

@@ -78,9 +78,10 @@ def test_what_was_done_there_is_in_the_history_of_both(surfaces: Surfaces) -> No
     receipt = next(
         e["href"]
         for e in person.open("/m/history").all("link")
-        if re.fullmatch(r"/m/receipts/\d+", e["href"])
+        if re.fullmatch(r"/m/receipts/\d+\.html", e["href"])
     )
-    assert event_of(person.send("GET", receipt))["surface"] == "mobile"
+    assert event_of(person.keep(receipt))["surface"] == "mobile"
+    assert person.open(receipt).links()["History"] == "/m/history"
 
 
 def test_the_lists_lead_back_to_the_settings(surfaces: Surfaces) -> None:

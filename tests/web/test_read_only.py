@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from litestar.testing import TestClient
 
+from tests.web.browsing import Page
 from tests.web.conftest import Api
+from tests.web.surfaces import MOBILE_LABEL, VIBE, VIBE_LABEL, Surfaces, surfaces_in
 from withhold import app
-from withhold.services import witnessing
+from withhold.domain.directory import SubjectKind
+from withhold.services import builds, preferences, witnessing
+from withhold.services.preferences import PreferenceRequest
 from withhold.web.auth import Scope, create_token
 from withhold.web.upkeep import Upkeep
 
@@ -61,3 +66,76 @@ def test_upkeep_keeps_and_shows_a_head_once_in_a_while(api: Api) -> None:
     api.account("ana")
     upkeep.show()  # just done
     assert api.ports.log.kept() == first
+
+
+# --- what people see ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def restored(
+    tmp_path: Path, provisioned: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Surfaces]:
+    """Give people at browsers over a home that was put back and misses an opt-out that a witness saw."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("WITHHOLD_WITNESS", f"file:{tmp_path / 'seen'}")
+    shutil.copytree(provisioned, home)
+    with app.open_ports(home) as ports:
+        builds.build(ports, "chat", VIBE)
+    shutil.copytree(home, tmp_path / "backup")
+    with app.open_ports(home) as ports:
+        off = PreferenceRequest(SubjectKind.ACCOUNT, "free", VIBE, False, "console")
+        preferences.set_preference(ports, off)
+        witnessing.witness(ports)
+    shutil.rmtree(home)
+    shutil.copytree(tmp_path / "backup", home)
+    with surfaces_in(home) as opened:
+        yield opened
+
+
+def is_told(page: Page) -> bool:
+    return "This installation is read-only: its log is missing entries" in page.text
+
+
+PAGES = (
+    *("/", "/console/vibe", "/console/privacy", "/console/data", "/console/history"),
+    *("/m", "/m/data-controls", "/m/data", "/m/history"),
+)
+
+
+def test_every_page_says_that_it_is_read_only_and_what_that_means(restored: Surfaces) -> None:
+    person = restored.person("free")
+    for path in PAGES:
+        page = person.open(path)
+        assert person.answer.status_code == 200, path
+        assert is_told(page), path
+        assert "No data is used for training meanwhile." in page.text
+        assert "The provider has to restore it." in page.text
+
+
+def test_no_page_says_so_while_everything_can_be_recorded(surfaces: Surfaces) -> None:
+    person = surfaces.person("free")
+    assert not [path for path in PAGES if is_told(person.open(path))]
+
+
+@pytest.mark.parametrize("scripts", [False, True], ids=["no scripts", "scripts"])
+@pytest.mark.parametrize(
+    ("path", "role", "label"),
+    [("/console/vibe", "switch", VIBE_LABEL), ("/m/data-controls", "checkbox", MOBILE_LABEL)],
+)
+def test_a_press_is_told_why_and_not_to_try_again(
+    restored: Surfaces, path: str, role: str, label: str, scripts: bool
+) -> None:
+    person = restored.person("free")
+    person.open(path)
+    person.scripts = scripts
+    head = restored.ports.ledger.head()
+    page = person.press(role, label)
+    assert person.answer.status_code == 503
+    said = next(
+        e.text for e in page.elements if e["role"] == "alert" and "hidden" not in e.attributes
+    )
+    assert "Nothing was changed." in said
+    assert "read-only: its log is missing entries" in said
+    assert "Try again" not in page.text
+    assert page.control(role, label)["aria-checked"] == "true"
+    assert restored.ports.ledger.head() == head

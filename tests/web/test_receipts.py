@@ -10,11 +10,14 @@ from urllib.parse import urljoin
 
 import pytest
 
+from tests import forged
 from tests.web.conftest import Api
 from tests.web.test_pages import parsed
 from withhold.adapters.signing import verifies
 from withhold.domain import receipts as files
 from withhold.domain.checkpoints import Trust
+from withhold.domain.ledger import canonical
+from withhold.formats.receipt_words import told
 from withhold.web import receipt_page, verify_page
 
 
@@ -67,7 +70,12 @@ def test_the_accept_header_chooses_between_file_page_and_pdf(
 
 def test_the_page_says_what_stands_in_the_receipt_and_lets_nothing_in(api: Api, url: str) -> None:
     answered = api.send("GET", f"{url}.html")
-    for words in ("turned off: Vibe", "account ana", "What it does not prove", "position 3"):
+    for words in (
+        "Training on your Vibe data: off",
+        "account ana",
+        "What it does not prove",
+        "position 3",
+    ):
         assert words in answered.text
     policy = answered.headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -77,6 +85,36 @@ def test_the_page_says_what_stands_in_the_receipt_and_lets_nothing_in(api: Api, 
     for link in page.links:
         assert api.send("GET", urljoin(f"{url}.html", link)).status_code == 200, link
     assert api.ports.log.keys()[-1].key.id.hex() in answered.text
+
+
+def test_what_only_programs_read_stands_below_on_the_page(api: Api, url: str) -> None:
+    text = api.send("GET", f"{url}.html").text
+    people, _, programs = text.partition("<summary>Technical</summary>")
+    for name in ("Signed with", "Proven in", "SHA-256", "dpv:"):
+        assert name not in people
+        assert name in programs
+    assert "<dd>API</dd>" in people
+    assert text.count("<dt>Recorded</dt>") == 1
+
+
+@pytest.mark.parametrize(
+    ("position", "title"), [(1, "Policy adopted"), (2, "Account opened"), (3, "data: off")]
+)
+def test_the_title_of_a_page_says_in_a_few_words_what_was_recorded(
+    api: Api, url: str, position: int, title: str
+) -> None:
+    address = url.replace("/3", f"/{position}")
+    assert f"{title}</h1>" in api.send("GET", f"{address}.html").text
+
+
+def test_a_choice_that_took_a_while_says_both_times() -> None:
+    earlier = int(str(forged.EVENT["recorded_at"])) - 3_000
+    event = canonical({**forged.EVENT, "requested_at": earlier})
+    asked = files.read(forged.receipt(event=event, requested_at=earlier))
+    at_once = files.read(forged.receipt())
+    assert "Requested" in dict(told(asked).plain)
+    assert "Requested" not in dict(told(at_once).plain)
+    assert dict(told(at_once).plain)["Control"] == "Admin Console"
 
 
 def test_names_in_a_page_are_escaped(api: Api) -> None:

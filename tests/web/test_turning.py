@@ -176,7 +176,7 @@ def test_an_off_under_an_older_notice_is_taken_and_names_no_text_that_was_not_sh
     assert not is_on(person.press("switch", VIBE_LABEL), "switch")
     person.scripts = False
     receipt = person.open("/console/vibe").links()["Receipt"]
-    assert event_of(person.send("GET", receipt))["notice"] is None
+    assert event_of(person.keep(receipt))["notice"] is None
 
 
 def adopt_another_notice(surfaces: Surfaces) -> None:
@@ -322,7 +322,7 @@ def test_the_choice_records_surface_actor_and_the_notice_that_was_shown(
 ) -> None:
     person = surfaces.person("free")
     person.press("switch", VIBE_LABEL)
-    event = event_of(person.send("GET", person.page.links()["Receipt"]))
+    event = event_of(person.keep(person.page.links()["Receipt"]))
     assert (event["surface"], event["actor"], event["notice"]) == ("console", "free", "2026-11-23")
     assert (event["kind"], event["product"]) == ("opted_out", "vibe")
 

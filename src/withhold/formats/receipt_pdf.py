@@ -25,16 +25,20 @@ NAME = "receipt.json"
 _FONT = "helvetica"
 _NAMES_MM = 34  # the column of names
 _GREY, _BLACK = 95, 20
-_HOW = (
-    (
-        f"The file {NAME} is attached to this document. Save it; then, without the provider and without a "
-        "network: withhold verify receipt.json --key KEY, or the page that "
-        "withhold verify --page verify.html writes, in a browser."
-    ),
-    (
-        "KEY is the log's public key, which was as below when this document was made. Compare it with one "
-        "that you have from elsewhere. This page is for reading: what counts is the file."
-    ),
+_BULLET, _BULLET_MM = "\N{MIDDLE DOT}", 4
+_LEADING = 0.55  # millimetres of line for a point of type
+_COMMAND = f"withhold verify {NAME} --key KEY"
+_ATTACHED = (
+    f"The file {NAME} is attached to this document. Save it; then, without the provider and without a "
+    "network:"
+)
+_OR = (
+    "Or open, in a browser, the page that withhold verify --page verify.html writes. This page here is "
+    "for reading: what counts is the file."
+)
+_KEY = (
+    "KEY is the log's public key, which was as below when this document was made. Compare it with one "
+    "that you have from elsewhere."
 )
 
 
@@ -60,14 +64,19 @@ def pdf(document: Document, keys: Iterable[str]) -> bytes:
     page.set_margin(20)
     page.add_page()
     _paragraph(page, words.title, 16, "B")
-    page.ln(3)
-    for name, value in words.lines:
+    _paragraph(page, f"{words.at}, position {found.position:,}", 9, grey=True)
+    page.ln(4)
+    for name, value in words.plain:
         _line(page, name, value)
-    _section(page, "What it proves", (words.proves,))
-    _section(page, "What it does not prove", words.does_not)
-    _section(page, "How to check it", _HOW)
-    for key in key_shown(found.key_id, keys):
-        _paragraph(page, key, 8, font="courier")
+    _heading(page, "What it proves")
+    _paragraph(page, words.proves, 9)
+    _heading(page, "What it does not prove")
+    for each in words.does_not:
+        _item(page, each)
+    _check(page, key_shown(found.key_id, keys))
+    _heading(page, "Technical")
+    for name, value in words.technical:
+        _line(page, name, value)
     page.embed_file(
         bytes=receipts.encoded(document),
         basename=NAME,
@@ -85,17 +94,39 @@ def _line(page: FPDF, name: str, value: str) -> None:
     page.multi_cell(0, 5.5, _western(value), new_x="LMARGIN", new_y="NEXT", align="L")
 
 
-def _section(page: FPDF, heading: str, paragraphs: Iterable[str]) -> None:
+def _check(page: FPDF, keys: Iterable[str]) -> None:
+    _heading(page, "How to check it")
+    _paragraph(page, _ATTACHED, 9)
+    page.ln(1)
+    _paragraph(page, _COMMAND, 9, font="courier")
+    page.ln(1)
+    _paragraph(page, _OR, 9)
+    _paragraph(page, _KEY, 9)
+    page.ln(1)
+    for key in keys:
+        _paragraph(page, key, 8, font="courier")
+
+
+def _heading(page: FPDF, text: str) -> None:
     page.ln(4)
-    _paragraph(page, heading, 11, "B")
-    for each in paragraphs:
-        _paragraph(page, each, 9)
+    _paragraph(page, text, 11, "B")
 
 
-def _paragraph(page: FPDF, text: str, points: int, style: str = "", font: str = _FONT) -> None:
-    page.set_font(font, style, points)
+def _item(page: FPDF, text: str) -> None:
+    """Write a line of a list, so that a fragment is not read as a statement."""
+    page.set_font(_FONT, "B", 12)
     page.set_text_color(_BLACK)
-    page.multi_cell(0, points * 0.55, _western(text), new_x="LMARGIN", new_y="NEXT", align="L")
+    page.cell(_BULLET_MM, 9 * _LEADING, _BULLET)
+    page.set_font(_FONT, "", 9)
+    page.multi_cell(0, 9 * _LEADING, _western(text), new_x="LMARGIN", new_y="NEXT", align="L")
+
+
+def _paragraph(
+    page: FPDF, text: str, points: int, style: str = "", font: str = _FONT, *, grey: bool = False
+) -> None:
+    page.set_font(font, style, points)
+    page.set_text_color(_GREY if grey else _BLACK)
+    page.multi_cell(0, points * _LEADING, _western(text), new_x="LMARGIN", new_y="NEXT", align="L")
 
 
 def _western(text: str) -> str:

@@ -21,6 +21,30 @@ _BASES = {
     "(Article 21)",
 }
 _DONE = {"opted_out": "turned off", "opted_in": "turned on"}
+_HOLDS = {"opted_out": "off", "opted_in": "on"}
+_USES = {"model_training": "Training on", "service_improvement": "Improving services with"}
+_ENTRIES = {
+    "policy_adopted": "Policy adopted",
+    "organization_opened": "Organization opened",
+    "organization_moved": "Plan of an organization changed",
+    "account_opened": "Account opened",
+    "account_moved": "Plan or organization of an account changed",
+    "accounts_merged": "Accounts merged",
+    "rows_deleted": "Rows deleted",
+    "dataset_committed": "Dataset committed",
+    "log_key_replaced": "Key of the log replaced",
+    "dataset_tagged": "Dataset made ready for proofs",
+    "account_erased": "Account erased",
+}
+_WHOSE_DATA = {"account": "your", "organization": "the organization's"}
+
+SURFACES: Mapping[str, str] = {
+    "api": "API",
+    "cli": "Command line",
+    "console": "Admin Console",
+    "mobile": "Mobile app",
+}
+"""What surfaces are called where no policy is at hand; others are called by their id."""
 
 WORTH = (
     "That the provider confirmed this, and signed where it stands in its log. It cannot take that back, "
@@ -47,6 +71,11 @@ WORDS: Mapping[str, object] = {
     "purposes": _PURPOSES,
     "bases": _BASES,
     "done": _DONE,
+    "holds": _HOLDS,
+    "uses": _USES,
+    "entries": _ENTRIES,
+    "whose_data": _WHOSE_DATA,
+    "surfaces": SURFACES,
     "full": {"proves": WORTH, "does_not": NOT_WORTH},
     "redacted": {"proves": REDACTED_WORTH, "does_not": REDACTED_NOT_WORTH},
 }
@@ -58,60 +87,98 @@ class Told:
     """A receipt, told to a person.
 
     Attributes:
-        title: one sentence.
-        lines: a name and what stands there, in order.
+        title: in a few words, what was confirmed.
+        at: when it was recorded, in words.
+        sentence: the title as a sentence, for where no title stands above.
+        plain: a name and what stands there, in order, for everybody.
+        technical: the same, for whoever checks by other means.
         proves: one sentence.
         does_not: what it does not prove.
     """
 
     title: str
-    lines: tuple[tuple[str, str], ...]
+    at: str
+    sentence: str
+    plain: tuple[tuple[str, str], ...]
+    technical: tuple[tuple[str, str], ...]
     proves: str
     does_not: tuple[str, ...]
+
+    @property
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """All of it, line by line, the sentence first."""
+        return (("What", self.sentence), *self.plain, *self.technical)
 
 
 def told(found: Verified) -> Told:
     """Return a receipt in plain words."""
     facts, is_full = found.facts, found.facts.form == Form.FULL
-    lines = (
-        ("What", title(facts)),
-        ("Whose", whose(facts)),
-        (
-            "Product",
-            "" if facts.product is None else f"{facts.label or facts.product} ({facts.product})",
-        ),
-        ("Used for", _PURPOSES.get(facts.purpose or "", "")),
-        ("Position", f"{facts.position:,}"),
-        ("Log", facts.log),
-        ("Requested", when(facts.requested_at)),
-        ("Recorded", when(facts.recorded_at)),
-        (
-            "In effect",
-            f"from position {facts.position:,} on, which was on disk before it was confirmed",
-        ),
-        ("Control", facts.surface or ""),
-        ("Notice", f"version {facts.notice}" if facts.notice else ""),
-        ("Policy", f"SHA-256 {facts.policy}"),
-        ("Legal basis", _BASES.get(facts.basis or "", "")),
-        ("Status", f"dpv:{facts.status}" if facts.status else ""),
-        ("Proven in", f"the tree of {found.checkpoint.head.size:,} entries"),
-        ("Signed with", found.key_id),
-    )
     return Told(
         title(facts),
-        tuple((name, value) for name, value in lines if value),
+        when(facts.recorded_at),
+        sentence(facts),
+        _stated(_plain(facts)),
+        _stated(_technical(found)),
         WORTH if is_full else REDACTED_WORTH,
         NOT_WORTH if is_full else REDACTED_NOT_WORTH,
     )
 
 
 def title(facts: Facts) -> str:
+    """Return in a few words what was confirmed: ``Training on your Vibe data: off``."""
+    holds = _HOLDS.get(facts.kind)
+    if holds is None:
+        return _ENTRIES.get(facts.kind, facts.kind.replace("_", " ").capitalize())
+    # a redacted receipt is shown to others, whose data it is not about
+    whose_data = _WHOSE_DATA.get(facts.holder or "", "") if facts.form == Form.FULL else ""
+    use = _USES.get(facts.purpose or "", "Use of")
+    return (
+        f"{' '.join(filter(None, (use, whose_data, facts.label or facts.product)))} data: {holds}"
+    )
+
+
+def sentence(facts: Facts) -> str:
     """Return in one sentence what was confirmed."""
     done = _DONE.get(facts.kind)
     if done is None:
-        return f"An entry was recorded: {facts.kind.replace('_', ' ')}"
+        return title(facts)
     purpose = _PURPOSES.get(facts.purpose or "", "training")
     return f"The use of data for {purpose} was {done}: {facts.label or facts.product}"
+
+
+def _plain(facts: Facts) -> Iterable[tuple[str, str]]:
+    requested, recorded = when(facts.requested_at), when(facts.recorded_at)
+    return (
+        ("Whose", whose(facts)),
+        ("Product", facts.label or facts.product or ""),
+        ("Used for", _PURPOSES.get(facts.purpose or "", "")),
+        ("Position", f"{facts.position:,}"),
+        ("Requested", requested if requested != recorded else ""),
+        ("Recorded", recorded),
+        (
+            "In effect",
+            f"from position {facts.position:,} on, which was on disk before it was confirmed",
+        ),
+        ("Control", SURFACES.get(facts.surface or "", facts.surface or "")),
+        ("Notice", f"version {facts.notice}" if facts.notice else ""),
+        ("Legal basis", _BASES.get(facts.basis or "", "")),
+    )
+
+
+def _technical(found: Verified) -> Iterable[tuple[str, str]]:
+    facts = found.facts
+    return (
+        ("Product id", facts.product or ""),
+        ("Log", facts.log),
+        ("Policy", f"SHA-256 {facts.policy}"),
+        ("Status", f"dpv:{facts.status}" if facts.status else ""),
+        ("Proven in", f"the tree of {found.checkpoint.head.size:,} entries"),
+        ("Signed with", found.key_id),
+    )
+
+
+def _stated(lines: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in lines if value)
 
 
 def whose(facts: Facts) -> str:

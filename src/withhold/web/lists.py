@@ -16,6 +16,7 @@ from withhold.errors import InputError, UnknownDataset, UnknownReceipt
 from withhold.services import absence, receipts
 from withhold.services.history import HistoryEntry, history, receipt_of
 from withhold.services.switches import Holder
+from withhold.services.whereabouts import Whereabouts, whereabouts
 from withhold.web import receipt_page
 from withhold.web.rendering import PLAIN
 from withhold.web.visits import Visit
@@ -76,17 +77,18 @@ def history_page(visit: Visit, holder: Holder) -> HistoryPage:
     """Return the changes that a page of the history shows."""
     asked = visit.asked("before")
     before = Position(int(asked)) if _POSITION.fullmatch(asked) else None
-    found = history(visit.ports, holder, before)
-    rows = tuple(_row(visit, holder, entry) for entry in found.entries)
-    return HistoryPage(rows, found.older)
+    read = history(visit.ports, holder, before)
+    rows = tuple(_row(visit, holder, entry) for entry in read.entries)
+    return HistoryPage(rows, read.older)
 
 
-def receipt(visit: Visit, holder: Holder, asked: str) -> Response[bytes]:
+def receipt(visit: Visit, holder: Holder, asked: str, base: str) -> Response[bytes]:
     """Give a receipt of the holder's own to keep; everybody else's is not there.
 
     Args:
         asked: the position, for the file; with ``.html`` or ``.pdf`` after it, for the page or the PDF.
             ``?form=redacted`` asks for the form to show to others.
+        base: what the addresses of the holder's pages begin with.
 
     Raises:
         UnknownReceipt: there is none of the holder's at that position.
@@ -96,12 +98,24 @@ def receipt(visit: Visit, holder: Holder, asked: str) -> Response[bytes]:
         raise UnknownReceipt("no such receipt; take its address from the history")
     is_redacted = visit.asked("form") == "redacted"
     document = receipt_of(visit.ports, holder, Position(int(position)), is_redacted=is_redacted)
-    return receipt_page.given(document, receipts.keys(visit.ports), kind or "json")
+    return receipt_page.given(
+        document, receipts.keys(visit.ports), kind or "json", f"{base}/history"
+    )
+
+
+def found(visit: Visit, holder: Holder) -> Whereabouts | None:
+    """Return where a holder's rows are; None while the ledger is read-only, since nobody can tell then."""
+    return None if visit.is_read_only else whereabouts(visit.ports, holder)
 
 
 def provable(visit: Visit) -> tuple[Provable, ...]:
-    """Return the newest versions of datasets, newest first, each with a proof for the account."""
-    found = visit.ports.datasets.all()
+    """Return the newest versions of datasets, newest first, each with a proof for the account.
+
+    There are none while the ledger is read-only.
+    """
+    if visit.is_read_only:
+        return ()
+    known = visit.ports.datasets.all()
     untagged = {each.ref for each in visit.ports.datasets.untagged()}
     return tuple(
         Provable(
@@ -110,7 +124,7 @@ def provable(visit: Visit) -> tuple[Provable, ...]:
             each.position,
             is_tagged=each.ref not in untagged,
         )
-        for each in reversed(found[-PROVABLE:])
+        for each in reversed(known[-PROVABLE:])
     )
 
 

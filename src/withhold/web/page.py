@@ -45,6 +45,7 @@ def _known(ports: Ports, home: Path, address: str) -> dict[str, Any]:
     shown = figures.read(home)
     return {
         "version": __version__,
+        "is_read_only": bool(ports.watch.gate.reason),
         "position": ports.ledger.head(),
         "home": str(home.absolute()),
         "address": address,
@@ -55,11 +56,12 @@ def _known(ports: Ports, home: Path, address: str) -> dict[str, Any]:
 
 
 def _dataset(ports: Ports, dataset: Dataset) -> dict[str, Any]:
-    view = lookups.show(ports, dataset.ref)
+    # a ledger that is read-only yields nothing, and nobody can say what it would
+    view = None if ports.watch.gate.reason else lookups.show(ports, dataset.ref)
     return {
         "reference": str(dataset.ref),
         "position": dataset.position,
         "committed": dataset.manifest.admitted,
-        "now": view.admitted,
-        "withdrawn": view.withdrawn,
+        "now": None if view is None else view.admitted,
+        "withdrawn": None if view is None else view.withdrawn,
     }

@@ -29,13 +29,16 @@ _pages = Environment(
 )
 
 
-def given(document: Document, keys: Sequence[str], kind: str = "json") -> Response[bytes]:
+def given(
+    document: Document, keys: Sequence[str], kind: str = "json", back: str = ""
+) -> Response[bytes]:
     """Return a receipt as a response.
 
     Args:
         document: the receipt.
         keys: the log's public keys (`services.receipts.keys`); the one that signed it is shown.
         kind: ``json`` for the file itself, byte for byte, ``html`` for the page, ``pdf``.
+        back: the address of the history that the page leads back to, empty for none.
 
     Raises:
         InputError: there is no such kind.
@@ -54,7 +57,7 @@ def given(document: Document, keys: Sequence[str], kind: str = "json") -> Respon
     if kind == "pdf":
         data = receipt_pdf.pdf(document, keys)
     elif kind == "html":
-        data = _rendered(document, keys).encode()
+        data = _rendered(document, keys, back=back).encode()
     else:
         data = receipts.encoded(document)
     return Response(data, media_type=KINDS[kind], headers=headers)
@@ -62,10 +65,10 @@ def given(document: Document, keys: Sequence[str], kind: str = "json") -> Respon
 
 def alone(document: Document, keys: Sequence[str]) -> str:
     """Return the page of a receipt as one file."""
-    return _rendered(document, keys, file("receipts.css"))
+    return _rendered(document, keys, style=file("receipts.css"))
 
 
-def _rendered(document: Document, keys: Sequence[str], style: str = "") -> str:
+def _rendered(document: Document, keys: Sequence[str], *, style: str = "", back: str = "") -> str:
     found = receipts.read(document)
     return _pages.get_template("receipt.html").render(
         told=told(found),
@@ -73,6 +76,7 @@ def _rendered(document: Document, keys: Sequence[str], style: str = "") -> str:
         position=f"{found.position:,}",
         is_redacted=found.facts.form != Form.FULL,
         keys=key_shown(found.key_id, keys),
+        back=back,
         style=style,
         policy=policy_of(style) if style else "",
     )

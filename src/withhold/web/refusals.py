@@ -14,7 +14,7 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
-from withhold.errors import StateUnknown, WithholdError
+from withhold.errors import LedgerBehind, StateUnknown, WithholdError
 from withhold.web.forms import ForeignForm
 from withhold.web.log import told
 from withhold.web.problems import PROBLEMS
@@ -36,6 +36,13 @@ _WORDS: dict[int, tuple[str, str]] = {
         "The server cannot read its data. What was confirmed before stands; try again in a moment.",
     ),
 }
+_READ_ONLY = (
+    "This installation is read-only",
+    (
+        "This cannot be shown: its log is missing entries that were seen before, or differs from them. "
+        "No data is used for training meanwhile. The provider has to restore it."
+    ),
+)
 _OTHER = (
     "This did not work",
     "Open the page again to see what holds. If it happens again, tell whoever runs this.",
@@ -54,7 +61,7 @@ def on_error(request: Request[Any, Any, Any], error: WithholdError) -> Response[
         _log.error("page failed", path=request.url.path, error=told(error))
     if isinstance(error, StateUnknown):
         status = HTTPStatus.SERVICE_UNAVAILABLE
-    return refusal(request, status)
+    return refusal(request, status, words=_READ_ONLY if isinstance(error, LedgerBehind) else None)
 
 
 def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
@@ -83,10 +90,13 @@ def is_page(path: str) -> bool:
 
 
 def refusal(
-    request: Request[Any, Any, Any], status: HTTPStatus, headers: dict[str, str] | None = None
+    request: Request[Any, Any, Any],
+    status: HTTPStatus,
+    headers: dict[str, str] | None = None,
+    words: tuple[str, str] | None = None,
 ) -> Response[Any]:
     """Return the page, or for a part of a page the sentence, that tells it."""
-    title, text = _WORDS.get(status, _OTHER)
+    title, text = words or _WORDS.get(status, _OTHER)
     home = "/m" if f"{request.url.path}/".startswith("/m/") else "/console"
     values = {"title": title, "text": text, "home": home}
     if request.headers.get("hx-request") == "true":

@@ -23,6 +23,7 @@ from withhold.domain.surfaces import Page, Place
 from withhold.errors import (
     ConflictError,
     InputError,
+    LedgerBehind,
     PolicyError,
     StateUnknown,
     StorageError,
@@ -53,6 +54,7 @@ class Said(StrEnum):
     NOTHING = "nothing"  # nobody pressed
     CONFIRMED = "confirmed"  # it is in the ledger
     NOT_CONFIRMED = "not_confirmed"  # the save failed; nothing was recorded
+    READ_ONLY = "read_only"  # nothing can be recorded until the log is restored
     NOT_KNOWN = "not_known"  # whether it was recorded is not known
     CHANGED = "changed"  # something newer stands; nothing was done
     REFUSED = "refused"  # a rule said no; nothing was done
@@ -140,6 +142,8 @@ def _told(error: WithholdError) -> tuple[Said, HTTPStatus]:
         return Said.CHANGED, HTTPStatus.CONFLICT if status.value == 422 else status
     if isinstance(error, PolicyError):
         return Said.REFUSED, status
+    if isinstance(error, LedgerBehind):
+        return Said.READ_ONLY, status
     _log.error("a switch was not turned", error=told(error))
     return Said.NOT_KNOWN if isinstance(error, StateUnknown) else Said.NOT_CONFIRMED, status
 

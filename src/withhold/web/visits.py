@@ -95,6 +95,11 @@ class Visit:
         raise UnknownOrganization("no such organization of this account")
 
     @property
+    def is_read_only(self) -> bool:
+        """Whether nothing can be recorded: somebody has seen a log that this one does not follow."""
+        return bool(self.ports.watch.gate.reason)
+
+    @property
     def heard(self) -> tuple[HeardSignal, ...]:
         """What the person's own browser says by itself against training."""
         return signals.heard(self.request.headers.items(), self.policy)

@@ -112,6 +112,7 @@ def draw(
         "here": here,
         "base": around.base,
         "token": visit.token,
+        "is_read_only": visit.is_read_only,
         "field": TOKEN_FIELD,
         "marks": switches.marks(visit.ports, around.holder),
         **values,

@@ -15,7 +15,6 @@ from litestar.response import Stream
 
 from withhold.domain.surfaces import CONSOLE
 from withhold.services.membership import covered
-from withhold.services.whereabouts import whereabouts
 from withhold.web import lists, live, switching
 from withhold.web.console.frame import BASE, Frame, draw, frame
 from withhold.web.controls import Control, Spot, control, effect, pressed
@@ -60,7 +59,8 @@ async def get_receipt(
     """Give a receipt of the holder's own."""
 
     def give(visit: Visit) -> Response[Any]:
-        return lists.receipt(visit, frame(visit, organization).holder, position)
+        around = frame(visit, organization)
+        return lists.receipt(visit, around.holder, position, around.base)
 
     return await look(request, give)
 
@@ -173,7 +173,7 @@ def _whole(around: Frame, slug: str, shown: Control, turned: Turned) -> Response
 
 
 def _data(around: Frame) -> Response[Any]:
-    found = whereabouts(around.visit.ports, around.holder) if around.is_admin else None
+    found = lists.found(around.visit, around.holder) if around.is_admin else None
     values = {
         "found": found,
         "products": lists.products(around.visit.policy),

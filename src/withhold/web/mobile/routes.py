@@ -18,7 +18,6 @@ from litestar.response import Stream
 
 from withhold.domain.surfaces import CONSOLE, MOBILE, Page, pages
 from withhold.services import switches
-from withhold.services.whereabouts import whereabouts
 from withhold.web import lists, live, switching
 from withhold.web.controls import Control, Spot, control, effect, pressed
 from withhold.web.forms import Form
@@ -60,7 +59,11 @@ async def get_history(request: Asked) -> Response[Any]:
 @get(BASE + "/receipts/{position:str}")
 async def get_receipt(request: Asked, position: FromPath[str]) -> Response[Any]:
     """Give a receipt of the account's own."""
-    return await look(request, lambda visit: lists.receipt(visit, visit.personal, position))
+
+    def give(visit: Visit) -> Response[Any]:
+        return lists.receipt(visit, visit.personal, position, BASE)
+
+    return await look(request, give)
 
 
 @get(BASE + "/proofs/{reference:str}")
@@ -119,6 +122,7 @@ def _draw(
         "title": found[0].surface if found else "Settings",
         "visit": visit,
         "token": visit.token,
+        "is_read_only": visit.is_read_only,
         "field": TOKEN_FIELD,
         "marks": switches.marks(visit.ports, visit.personal),
         "products": lists.products(visit.policy),
@@ -179,7 +183,7 @@ def _turn(visit: Visit, slug: str, form: Form) -> Response[Any]:
 
 
 def _data(visit: Visit) -> Response[Any]:
-    found = whereabouts(visit.ports, visit.personal)
+    found = lists.found(visit, visit.personal)
     values = {"found": found, "provable": lists.provable(visit)}
     return _draw(visit, "mobile/data.html", values)
 

@@ -124,15 +124,53 @@
     }
   };
 
+  function evidence() {
+    try {
+      return JSON.parse(localStorage.getItem(FOUND));
+    } catch {
+      return null;
+    }
+  }
+
+  const minute = (text) => new Date(text).toLocaleString("en-GB", {dateStyle: "medium", timeStyle: "short", timeZone: "UTC"});
+
+  function made(name, text, attributes = {}) {
+    const element = document.createElement(name);
+    element.textContent = text;
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    return element;
+  }
+
+  // Shown on every page while it is kept; it can be removed once it was taken to a file.
+  function show(found) {
+    const alert = made("div", "", {class: "alert", role: "alert", id: "log-evidence"});
+    const what = found.what === undefined ? "" : `: ${found.what}`;
+    const when = found.found_at === undefined ? "" : ` This browser found it on ${minute(found.found_at)} UTC.`;
+    const said = made("p", "");
+    said.append(made("strong", "The log was changed."), ` It does not follow from what this browser saw${what}.${when} ` +
+      "Both signed heads are kept in this browser. Keep them and your receipts, and show them to somebody who can check them.");
+    const file = new Blob([`${JSON.stringify(found, null, 2)}\n`], {type: "application/json"});
+    const link = made("a", "Download the evidence",
+      {class: "button small", download: "log-evidence.json", href: URL.createObjectURL(file)});
+    const remove = made("button", "Remove it from this browser", {class: "button small", type: "button", hidden: ""});
+    link.addEventListener("click", () => { remove.hidden = false; });
+    remove.addEventListener("click", () => {
+      localStorage.removeItem(FOUND);
+      alert.remove();
+    });
+    const actions = made("div", "", {class: "evidence"});
+    actions.append(link, remove);
+    alert.append(said, actions);
+    document.getElementById("log-evidence")?.remove();
+    document.getElementById("alerts").append(alert);
+  }
+
   function alarm(old, head, what) {
-    localStorage.setItem(FOUND, JSON.stringify({seen: old.note, shown: head.note}));
-    const place = document.createElement("p"), strong = document.createElement("strong");
-    place.className = "alert";
-    place.setAttribute("role", "alert");
-    strong.textContent = "The log was changed. ";
-    place.append(strong, `It does not follow from what this browser saw: ${what}. Both signed heads are kept in ` +
-      `this browser (${FOUND}). Keep your receipts, and show them to somebody who can check them.`);
-    document.getElementById("alerts").append(place);
+    const before = evidence();
+    const isKnown = before !== null && before.seen === old.note && before.what === what;
+    const found = isKnown ? before : {what, found_at: new Date().toISOString(), seen: old.note, shown: head.note};
+    localStorage.setItem(FOUND, JSON.stringify(found));
+    show(found);
   }
 
   async function watch() {
@@ -148,14 +186,16 @@
       const {origin, size, root, note} = head;
       localStorage.setItem(KEPT, JSON.stringify({origin, size, root, note, keys}));
       said(old === null
-        ? `This browser keeps the head of the log from now on: position ${size}.`
-        : `The log, at position ${size}, follows what this browser saw at ${old.size}.`);
+        ? `From now on this browser checks that nothing is removed from the log (position ${size}).`
+        : `This browser checked: nothing it saw was removed from the log since (position ${size}).`);
     } catch (error) {
       if (!(error instanceof Contradiction)) throw error;
       alarm(old ?? head, head, error.message);
     }
   }
 
+  const before = evidence();
+  if (before !== null) show(before);
   if (globalThis.crypto?.subtle === undefined) {
     said("This browser checks the log only over https.");
   } else {

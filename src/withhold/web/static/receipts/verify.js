@@ -39,18 +39,31 @@ const utf8 = new TextEncoder();
 
 class Refused extends Error {}
 
+class Unchecked extends Refused { // what was given says nothing about a receipt: it is the wrong thing
+  constructor(message, advice) {
+    super(message);
+    this.advice = advice;
+  }
+}
+
 const own = (table, name) => (name !== null && Object.hasOwn(table, name) ? table[name] : undefined);
+
+function given(holds, what, advice) {
+  if (!holds) throw new Unchecked(`expected ${what}`, advice);
+}
 
 function expect(holds, what) {
   if (!holds) throw new Refused(`expected ${what}`);
 }
 
-async function at(step, work) {
+async function at(step, held, work) {
   try {
-    return await work();
+    const found = await work();
+    if (held[held.length - 1] !== step) held.push(step);
+    return found;
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    throw new Refused(`Step ${step}: ${error.message}`);
+    if (error instanceof Refused) error.message = `Step ${step}: ${error.message}`;
+    throw error;
   }
 }
 
@@ -113,7 +126,7 @@ async function holds(key, message, signature) {
     imported = await crypto.subtle.importKey("raw", key.public, {name: "Ed25519"}, false, ["verify"]);
   } catch (error) {
     if (error.name === "NotSupportedError") {
-      throw new Refused("this browser cannot check Ed25519; use a newer one, or withhold verify");
+      throw new Unchecked("this browser to check Ed25519", "This browser cannot check Ed25519; use a newer one, or withhold verify.");
     }
     return false;
   }
@@ -161,7 +174,25 @@ function parsed(data, what) {
 
 const namesOf = (value) => Object.keys(value ?? {}).sort().join(",");
 
+// What people choose by mistake; whatever has a receipt's marks in it is a receipt, and holds or does not.
+function mistaken(data) {
+  const text = new TextDecoder().decode(data);
+  if (/"(?:jws|proof)"|withhold\/(?:redacted-)?receipt\//.test(text) && !text.includes('"withhold/dataset-proof/')) return null;
+  if (text.startsWith("%PDF")) {
+    return "This is a PDF. The receipt's file is attached inside it: save that attachment, receipt.json, and choose it here.";
+  }
+  if (text.includes("withhold/dataset-proof/")) {
+    return "This is a proof about a dataset, not a receipt. Check it with the command withhold verify FILE --key KEY.";
+  }
+  if (text.trim() && text.trim().split("\n").every((line) => keyIn(line.trim()))) {
+    return "This is a file of keys. Put what is in it into the box for the key, and choose the receipt's file here.";
+  }
+  return "This is not the file of a receipt. Choose the file that “Keep the file” on the receipt's page gave you; it ends in .json.";
+}
+
 function parsedReceipt(data) {
+  const advice = data.length > MAX_BYTES ? null : mistaken(data);
+  given(advice === null, "the file of a receipt", advice);
   expect(data.length <= MAX_BYTES, `at most ${MAX_BYTES} bytes`);
   const receipt = parsed(data.subarray(0, data[data.length - 1] === 10 ? -1 : undefined), "the file");
   const form = typeof receipt.format === "string" ? own(FORMS, receipt.format) : undefined;
@@ -225,14 +256,24 @@ async function parsedNote(note) {
   return {text, origin: lines[0], size, root, signed};
 }
 
+const TYPE_AGAIN = "The key is not one, or was mistyped. Copy it again as it was given to you, with its name, " +
+  "one a line. This says nothing about the receipt.";
+
+const keyIn = (line) => new RegExp(`^(${NAME})\\+([0-9a-f]{8})\\+([A-Za-z0-9+/=]+)$`).exec(line);
+
 async function parsedKeys(text) {
   const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
   return Promise.all(lines.map(async (line) => {
-    const found = new RegExp(`^(${NAME})\\+([0-9a-f]{8})\\+([A-Za-z0-9+/=]+)$`).exec(line);
-    expect(found, "keys of the form NAME+8 hex digits+base64, one a line");
-    const raw = fromBase64(found[3]);
+    const found = keyIn(line);
+    given(found, "keys of the form NAME+8 hex digits+base64, one a line", TYPE_AGAIN);
+    let raw;
+    try {
+      raw = fromBase64(found[3]);
+    } catch (error) {
+      throw new Unchecked(error.message, TYPE_AGAIN);
+    }
     const id = hex((await sha256(found[1], "\n", raw)).slice(0, 4));
-    expect(id === found[2], `a key whose id is ${id}`);
+    given(id === found[2], `a key whose id is ${id}`, TYPE_AGAIN);
     return {name: found[1], id, type: raw[0], public: raw.slice(1)};
   }));
 }
@@ -363,7 +404,9 @@ async function checkPlace(entry, index, path, note) {
 
 async function signersOf(note, keys) {
   const signers = [];
-  expect(keys.some((key) => key.name === note.origin), `the public key of the log ${note.origin}`);
+  given(keys.some((key) => key.name === note.origin), `the public key of the log ${note.origin}`,
+    `The key is of another log than the receipt, which names ${note.origin}. Enter the key of that log, if it is the ` +
+    "log that you expect; if not, the receipt is not from there.");
   for (const line of note.signed) {
     const key = keys.find((each) => each.name === line.name && each.id === line.id);
     if (!key || key.type !== ED25519) continue;
@@ -374,21 +417,30 @@ async function signersOf(note, keys) {
   return signers;
 }
 
-async function checked(data, keyText) {
-  const keys = await at("0 (key)", () => parsedKeys(keyText));
-  const [receipt, form, jws, proof] = await at("1 (form)", () => parsedReceipt(data));
-  const [facts, entry] = await at("2 (statement)", () => checkStatement(receipt, form, jws));
-  if (form === "full") await at("3 (record)", () => checkRecord(receipt, facts, entry));
-  const note = await at("4 (checkpoint)", () => parsedNote(proof.note));
-  const signers = await at("4 (checkpoint)", async () => {
-    expect(note.origin === facts.log, "a checkpoint of the log that the statement names");
-    return keys.length ? signersOf(note, keys) : [];
+const STEPS = [
+  ["1 (form)", "The file has the form of a receipt."],
+  ["2 (statement)", "The statement says what its facts say, and no more."],
+  ["3 (record)", "The record of the event is the one that the log committed to."],
+  ["4 (checkpoint)", "The head of the log is signed by the key."],
+  ["5 (place)", "The entry stands in the log at its position."],
+  ["6 (signature)", "The statement is signed by the same key."],
+];
+
+async function checked(data, keyText, held) {
+  const keys = await at("0 (key)", [], () => parsedKeys(keyText));
+  const [receipt, form, jws, proof] = await at("1 (form)", held, () => parsedReceipt(data));
+  const [facts, entry] = await at("2 (statement)", held, () => checkStatement(receipt, form, jws));
+  if (form === "full") await at("3 (record)", held, () => checkRecord(receipt, facts, entry));
+  const [note, signers] = await at("4 (checkpoint)", keys.length ? held : [], async () => {
+    const parsed = await parsedNote(proof.note);
+    expect(parsed.origin === facts.log, "a checkpoint of the log that the statement names");
+    return [parsed, keys.length ? await signersOf(parsed, keys) : []];
   });
-  await at("5 (place)", async () => {
+  await at("5 (place)", held, async () => {
     expect(proof.index + 1n === BigInt(facts.position), "a proof for the position of the entry");
     await checkPlace(entry, proof.index, proof.path, note);
   });
-  await at("6 (signature)", async () => {
+  await at("6 (signature)", keys.length ? held : [], async () => {
     const key = signers.find((each) => `${each.name}+${each.id}` === jws.kid);
     expect(!keys.length || key, "a statement signed by a key that signed the checkpoint");
     expect(!key || await holds(key, jws.message, jws.signature), "a signature of the statement that holds");
@@ -403,9 +455,11 @@ const count = (number) => number.toLocaleString("en-GB");
 const when = (ms) => (ms === null ? "" : `${new Date(ms).toISOString().slice(0, 19).replace("T", " ")} UTC`);
 
 function title(facts) {
-  const done = own(words.done, facts.kind);
-  if (!done) return `An entry was recorded: ${facts.kind.replaceAll("_", " ")}`;
-  return `The use of data for ${own(words.purposes, facts.purpose) ?? "training"} was ${done}: ${facts.label ?? facts.product}`;
+  const holds = own(words.holds, facts.kind);
+  if (!holds) return own(words.entries, facts.kind) ?? facts.kind.replaceAll("_", " ");
+  const whoseData = facts.form === "full" ? own(words.whose_data, facts.holder) : undefined;
+  const use = own(words.uses, facts.purpose) ?? "Use of";
+  return `${[use, whoseData, facts.label ?? facts.product].filter(Boolean).join(" ")} data: ${holds}`;
 }
 
 function whose(facts) {
@@ -414,54 +468,101 @@ function whose(facts) {
   return facts.holder ? `${facts.holder} ${facts.subject}` : facts.subject;
 }
 
-function told({facts, size, kid}) {
-  return [
-    ["What", title(facts)],
+const stated = (lines) => lines.filter(([, value]) => value !== "");
+
+function plain(facts) {
+  const [requested, recorded] = [when(facts.requested_at), when(facts.recorded_at)];
+  return stated([
     ["Whose", whose(facts)],
-    ["Product", facts.product === null ? "" : `${facts.label ?? facts.product} (${facts.product})`],
+    ["Product", facts.label ?? facts.product ?? ""],
     ["Used for", own(words.purposes, facts.purpose) ?? ""],
     ["Position", count(facts.position)],
-    ["Log", facts.log],
-    ["Requested", when(facts.requested_at)],
-    ["Recorded", when(facts.recorded_at)],
+    ["Requested", requested === recorded ? "" : requested],
+    ["Recorded", recorded],
     ["In effect", `from position ${count(facts.position)} on, which was on disk before it was confirmed`],
-    ["Control", facts.surface ?? ""],
+    ["Control", own(words.surfaces, facts.surface) ?? facts.surface ?? ""],
     ["Notice", facts.notice === null ? "" : `version ${facts.notice}`],
-    ["Policy", `SHA-256 ${facts.policy}`],
     ["Legal basis", own(words.bases, facts.basis) ?? ""],
+  ]);
+}
+
+function technical({facts, size, kid}) {
+  return stated([
+    ["Product id", facts.product ?? ""],
+    ["Log", facts.log],
+    ["Policy", `SHA-256 ${facts.policy}`],
     ["Status", facts.status === null ? "" : `dpv:${facts.status}`],
     ["Proven in", `the tree of ${count(size)} entries`],
     ["Signed with", kid],
-  ].filter(([, value]) => value !== "");
+  ]);
 }
 
-function made(name, text, attributes = {}) {
+function made(name, text, attributes = {}, parts = []) {
   const element = document.createElement(name);
   element.textContent = text;
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...parts);
+  return element;
+}
+
+function list(lines) {
+  return made("dl", "", {}, lines.map(([name, value]) => made("div", "", {}, [made("dt", name), made("dd", value)])));
+}
+
+const folded = (summary, content) => made("details", "", {}, [made("summary", summary), content]);
+
+function stepsOf(held) {
+  const found = STEPS.filter(([step]) => held.includes(step));
+  if (!found.length) return [];
+  const lines = found.map(([step, said]) => made("li", `${step}: ${said}`));
+  return [folded(`${found.length} ${found.length === 1 ? "step" : "steps"} that held`, made("ul", "", {}, lines))];
+}
+
+const VERDICTS = { // the words, and the shape of the icon, which says it without its colour
+  holds: ["The receipt holds", "M7 12.5l3.5 3.5L17 9"],
+  unsigned: ["Nobody is known to have signed this", "M12 7v6M12 16.5v.5"],
+  unchecked: ["Could not be checked", "M12 7v6M12 16.5v.5"],
+  fails: ["The receipt does not hold", "M8 8l8 8M16 8l-8 8"],
+  waits: ["Checking", ""],
+};
+
+function icon(shape) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  element.setAttribute("viewBox", "0 0 24 24");
+  element.setAttribute("aria-hidden", "true");
+  path.setAttribute("d", `M12 2a10 10 0 1 0 0 20a10 10 0 1 0 0-20z${shape}`);
+  element.append(path);
   return element;
 }
 
 function show(verdict, lead, ...rest) {
   const result = place("result");
+  const [said, shape] = VERDICTS[verdict];
   result.dataset.verdict = verdict;
-  result.replaceChildren(made("h2", {holds: "The receipt holds", unsigned: "Nobody is known to have signed this",
-    fails: "The receipt does not hold", waits: "Checking"}[verdict]), made("p", lead), ...rest);
+  result.replaceChildren(made("h2", "", {}, [icon(shape), said]), made("p", lead), ...rest);
 }
 
-function showReceipt(found) {
-  const lines = document.createElement("dl");
-  for (const [name, value] of told(found)) {
-    const line = document.createElement("div");
-    line.append(made("dt", name), made("dd", value));
-    lines.append(line);
+function showReceipt(found, held) {
+  const {facts, isSigned} = found;
+  const worth = words[facts.form];
+  show(isSigned ? "holds" : "unsigned",
+    isSigned ? "Every step holds, with the key below." : "Everything but who signed was checked, and holds. Enter the log's public key.",
+    made("h3", title(facts), {class: "what"}), list(plain(facts)), folded("Technical", list(technical(found))),
+    ...stepsOf(held),
+    made("h3", isSigned ? "What it proves" : "What it would prove, once it is known who signed"), made("p", worth.proves),
+    made("h3", "What it does not prove"), made("ul", "", {}, worth.does_not.map((each) => made("li", each))));
+}
+
+function showRefusal(error, held) {
+  if (error instanceof Unchecked) {
+    show("unchecked", error.advice, made("p", `${error.message}.`, {class: "quiet"}), ...stepsOf(held));
+  } else if (error instanceof Refused) {
+    show("fails", `${error.message}.`, ...stepsOf(held));
+  } else {
+    show("unchecked", "This browser could not check it; use a newer one, or withhold verify.");
+    console.error(error);
   }
-  const worth = words[found.facts.form];
-  const list = document.createElement("ul");
-  list.append(...worth.does_not.map((each) => made("li", each)));
-  show(found.isSigned ? "holds" : "unsigned",
-    found.isSigned ? "Every step holds, with the key above." : "Everything but who signed was checked, and holds. Enter the log's public key.",
-    lines, made("h3", found.isSigned ? "What it proves" : "What it would prove, once it is known who signed"), made("p", worth.proves), made("h3", "What it does not prove"), list);
 }
 
 let latest = null;
@@ -471,13 +572,12 @@ async function check() {
   if (!latest) return;
   const mine = ++turn;
   show("waits", "This takes a moment.");
+  const held = [];
   try {
-    const found = await checked(latest, place("keys").value);
-    if (mine === turn) showReceipt(found);
+    const found = await checked(latest, place("keys").value, held);
+    if (mine === turn) showReceipt(found, held);
   } catch (error) {
-    const isOurs = error instanceof Refused;
-    if (mine === turn) show("fails", isOurs ? `${error.message}.` : "This browser could not check it; use a newer one, or withhold verify.");
-    if (!isOurs) console.error(error);
+    if (mine === turn) showRefusal(error, held);
   }
 }
 
@@ -486,6 +586,7 @@ async function take(file, dropped = "") {
   place("chosen").textContent = dropped;
   latest = new Uint8Array(await file.slice(0, MAX_BYTES + 1).arrayBuffer());
   await check();
+  place("result").scrollIntoView({block: "nearest"});
 }
 
 function kept() {
