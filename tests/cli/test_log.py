@@ -131,6 +131,12 @@ def test_the_command_line_keeps_what_it_saw_and_tells_when_it_is_gone(shell: She
     assert shown.code == 0
     assert "are missing" in json.loads(shown.out)["read_only"]
     assert shell.run("export", "chat@1", str(shell.home.parent / "out")).code == 2
+    for command in ("audit", "verify"):  # a nightly one must not say that everything holds
+        done = shell.run(command, "--json")
+        assert done.code == 2
+        assert "entries 3 to 4 are missing" in done.err
+        found = json.loads(done.out)
+        assert found.get("holds", found.get("verified")) is False
 
 
 def test_commands_show_what_they_append_to_the_witness(

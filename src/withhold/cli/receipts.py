@@ -36,8 +36,8 @@ from withhold.errors import InputError, VerificationError, WithholdError
 from withhold.formats import receipt_pdf
 from withhold.formats.receipt_words import told
 from withhold.ports import Ports
+from withhold.services import audit, receipts
 from withhold.services import log as logs
-from withhold.services import receipts
 from withhold.web import receipt_page, verify_page
 
 Keys = Annotated[
@@ -178,6 +178,7 @@ def _ledger(key: list[str] | None, home: Path | None) -> Outcome:
         trust = None if key is None else trust_of(key)
         with opened(home) as ports:
             signers = () if trust is None else _signers(ports, trust)
+            audit.check_gate(ports)
             position = ports.ledger.verify()
     except WithholdError as error:
         position_of = getattr(error, "position", None)

@@ -85,7 +85,7 @@ def audit(ports: Ports, progress: Progress = _quietly) -> AuditReport:
     """Check everything."""
     head = ports.ledger.head()
     faults = [
-        *_checked(lambda: _check_gate(ports)),
+        *_checked(lambda: check_gate(ports)),
         *_checked(lambda: ports.ledger.verify(lambda at: progress("ledger", at, head))),
         *_checked(lambda: ports.log.verify(lambda at: progress("tree", at, head))),
     ]
@@ -108,8 +108,12 @@ def audit(ports: Ports, progress: Progress = _quietly) -> AuditReport:
     return AuditReport(position, len(files), rows, len(datasets), untagged, tuple(faults))
 
 
-def _check_gate(ports: Ports) -> None:
-    """Refuse a ledger of which somebody has seen more, or another: it is not all there is."""
+def check_gate(ports: Ports) -> None:
+    """Refuse a ledger of which somebody has seen more, or another: it is not all there is.
+
+    Raises:
+        VerificationError: it is read-only; says why, and the first entry that is missing if that is known.
+    """
     gate = ports.watch.gate
     if gate.reason:
         raise VerificationError(f"read-only: {gate.reason}", position=gate.position)
