@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.web.surfaces import VIBE, Surfaces
+from withhold.adapters.exports import export_to
 from withhold.adapters.signing import verifies
 from withhold.domain import dataset_proofs
 from withhold.domain.checkpoints import Trust
-from withhold.services import builds, tagging
+from withhold.domain.datasets import parse_ref
+from withhold.domain.interactions import Interaction, InteractionKind, Message
+from withhold.domain.names import AccountId
+from withhold.services import builds, capture, exports, tagging
 
 PAGES = [pytest.param("/console", id="console"), pytest.param("/m", id="mobile")]
 
@@ -65,3 +71,40 @@ def test_a_signal_of_ones_own_browser_is_shown_as_honoured(surfaces: Surfaces, p
     assert "Your browser sends Global Privacy Control; the policy honours it" in person.answer.text
     person.send("GET", path)
     assert "Global Privacy Control" not in person.answer.text
+
+
+@pytest.mark.parametrize("base", PAGES)
+def test_a_version_that_held_rows_has_its_proof_in_its_own_row_and_no_other(
+    surfaces: Surfaces, base: str
+) -> None:
+    said = (Message("user", "a sentence"),)
+    row = Interaction("r1", VIBE, InteractionKind.CONVERSATION, AccountId("free"), said)
+    capture.capture(surfaces.ports, [row])
+    builds.build(surfaces.ports, "chat", VIBE)
+    tagging.tag_all(surfaces.ports)
+    for account, present, told in (
+        ("free", True, "Held rows of yours when it was committed"),
+        ("pro", False, "Had no rows of yours"),
+    ):
+        person = surfaces.person(account)
+        page = person.open(f"{base}/data")
+        listed = [e for e in page.all("link") if page.name_of(e) == "Proof about chat@1"]
+        assert len(listed) == 1
+        assert told in page.text
+        assert person.send("GET", listed[0]["href"]).json()["present"] is present
+
+
+def test_exports_as_of_one_position_are_told_in_one_line(
+    surfaces: Surfaces, tmp_path: Path
+) -> None:
+    said = (Message("user", "a sentence"),)
+    row = Interaction("r1", VIBE, InteractionKind.CONVERSATION, AccountId("free"), said)
+    capture.capture(surfaces.ports, [row])
+    builds.build(surfaces.ports, "chat", VIBE)
+    for number in range(3):
+        writer = export_to(tmp_path / f"export-{number}", "jsonl")
+        exports.export(surfaces.ports, parse_ref("chat@1"), writer)
+    text = surfaces.person("free").open("/console/data").text
+    assert text.count("as of position") == 1
+    assert "3 exports of" in text
+    assert "each hold 1 row: copies that are listed, not recalled" in text
