@@ -11,8 +11,11 @@ from tests.web.browsing import ORIGIN, Person
 from tests.web.conftest import Api
 from tests.web.surfaces import PEOPLE, Surfaces
 from withhold import app, demo
+from withhold.demo.load import load
 from withhold.demo.people import COHORTS
+from withhold.domain.names import AccountId
 from withhold.domain.sessions import LIFETIME_MS
+from withhold.services import erasure
 from withhold.web import figures
 from withhold.web.figures import Figures
 
@@ -57,7 +60,10 @@ def test_the_accounts_are_grouped_by_plan_and_say_what_is_special(tmp_path: Path
         app.open_ports(tmp_path, make=True) as ports,
         TestClient(app.application(ports, tmp_path, demo.offered(tmp_path))) as client,
     ):
+        load(ports, tmp_path, quiet=True)
         page = Person(client).open("/sign-in")
+        erasure.erase(ports, AccountId("vibe-free-5"))
+        assert not Person(client).open("/sign-in").has("button", "vibe-free-5 opted out")
     headings = [page.name_of(e) for e in page.all("heading")]
     assert headings[:3] == ["Sign in to the demo", "Vibe, Free", "Vibe, Pro"]
     assert "Vibe, Teams Demo Teams" in headings

@@ -17,6 +17,7 @@ from typing import Any
 
 from litestar import Request, Response, get, post
 
+from withhold.domain.directory import Directory, SubjectKind
 from withhold.domain.names import AccountId, PlanId, ProductId
 from withhold.domain.policy import Policy
 from withhold.errors import UnknownAccount, UnknownPlan, UnknownProduct
@@ -94,9 +95,11 @@ def _page(request: Request[Any, Any, Any]) -> Response[Any]:
     offered: Sequence[OfferedGroup] = request.app.state.offered
     with ports_of(request).ledger.directory() as directory:
         policy = directory.policy
+        groups = [
+            (_label(policy, group), group.note, _still_there(directory, group)) for group in offered
+        ]
     sent = request.cookies.get(BROWSER_COOKIE, "")
     token = sent if _BROWSER.fullmatch(sent) else new_key()
-    groups = [(_label(policy, group), group.note, group.accounts) for group in offered]
     wanted = str(request.query_params.get("next", ""))
     values = {"groups": groups, "token": token, "next": _back(wanted), "field": TOKEN_FIELD}
     response = page("sign_in.html", values, PLAIN)
@@ -109,6 +112,11 @@ def _page(request: Request[Any, Any, Any]) -> Response[Any]:
         samesite="strict",
     )
     return response
+
+
+def _still_there(directory: Directory, group: OfferedGroup) -> list[Offered]:
+    """Return those of a group that were not erased."""
+    return [a for a in group.accounts if directory.find(SubjectKind.ACCOUNT, a.account)]
 
 
 def _label(policy: Policy, group: OfferedGroup) -> str:
