@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Request, Response, WebError
 
-LOST = "ERR_CONNECTION|ERR_INCOMPLETE|Failed to fetch|network error"
+LOST = "ERR_CONNECTION|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE|Failed to fetch|network error"
 """What is told, in several ways, of a server that is gone."""
 
 OWN = re.compile(r"http://(?:127\.0\.0\.1|localhost)[:/]")
