@@ -3,7 +3,7 @@
 Both are one template, one script and one style; the file has them inside, each allowed by its hash. The
 policy of both forbids every connection, so that no receipt can leave the page.
 
-Not here: checking itself (`static/receipts/verify.js`, `domain.receipts`), the words (`receipt_words`).
+Not here: checking itself (`static/receipts/check.js`, `domain.receipts`), the words (`receipt_words`).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ SECURITY: Mapping[str, str] = {
 }
 
 _FILES = {"verify.js": "text/javascript", "receipts.css": "text/css"}
+_PARTS = {"verify.js": ("check.js", "page.js")}  # one script, since a page on a disk loads nothing
 _pages = Environment(
     loader=PackageLoader("withhold.web"), autoescape=True, undefined=StrictUndefined
 )
@@ -63,7 +64,8 @@ def alone() -> str:
 def file(name: str) -> str:
     """Return the script or the style."""
     folder = resources.files("withhold.web") / "static" / "receipts"
-    return (folder / name).read_text(encoding="utf-8")
+    parts = _PARTS.get(name, (name,))
+    return "".join((folder / part).read_text(encoding="utf-8") for part in parts)
 
 
 def policy_of(style: str, script: str | None = None) -> str:
