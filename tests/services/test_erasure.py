@@ -211,6 +211,24 @@ def test_everybody_of_the_group_is_out_and_can_come_back(provider: Provider) -> 
     everything_holds(provider)
 
 
+def test_an_off_by_an_erasure_is_an_entry_like_any_other_off(provider: Provider) -> None:
+    provider.merge("ana", "bo")
+    provider.opt_in("bo")
+    by_hand = provider.opt_out("bo").position
+    provider.opt_in("bo")
+    erase(provider, "ana")
+    by_erasure = provider.status("bo").position
+    events = []
+    for position in (by_hand, by_erasure):
+        document = receipts.receipt(provider.ports, str(position))
+        found = receipts.verify_receipt(provider.ports, document, verifies)
+        events.append((json.loads(str(document["event"])), found.facts.status))
+    (hand, said), (erased, also) = events
+    assert set(hand) == set(erased)
+    assert (erased["before"], erased["holder"], erased["surface"]) == ("in", "account", "erasure")
+    assert said == also == "LegitimateInterestObjected"
+
+
 def test_a_policy_with_a_new_product_is_adopted_after_an_erasure(provider: Provider) -> None:
     erase(provider, "ana")
     policies.adopt(

@@ -17,6 +17,7 @@ from withhold.domain.datasets import parse_ref
 from withhold.domain.directory import SubjectKind
 from withhold.domain.names import AccountId, Position, ProductId
 from withhold.errors import UnknownAccount
+from withhold.services import erasure
 from withhold.services.exports import export
 from withhold.services.switches import Holder
 from withhold.services.whereabouts import InDataset, Whereabouts, whereabouts
@@ -144,3 +145,16 @@ def test_when_rows_were_dropped_is_left_open_when_that_entry_cannot_be_read_any_
     ports = replace(provider.ports, ledger=ForgetfulLedger(provider.ports.ledger))
     (drop,) = only(whereabouts(ports, ANA, VIBE)).drops
     assert (drop.position, drop.rows, drop.recorded_at) == (position, 2, None)
+
+
+def test_when_rows_were_dropped_is_left_open_when_whose_entry_it_was_is_erased(
+    provider: Provider,
+) -> None:
+    provider.chat("ben", "shared", participants=(AccountId("ana"),))
+    provider.build("chat")
+    ben = Holder(SubjectKind.ACCOUNT, "ben", AccountId("ben"))
+    position = provider.opt_out("ana").position
+    assert found(provider, ben).datasets[0].drops[0].recorded_at is not None
+    erasure.erase(provider.ports, AccountId("ana"))
+    newest = found(provider, ben).datasets[0]
+    assert [(d.position, d.rows, d.recorded_at) for d in newest.drops] == [(position, 1, None)]

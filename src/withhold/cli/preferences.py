@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -11,9 +10,9 @@ from withhold.cli.output import AsJson, Home, Product, give, opened, say
 from withhold.domain.directory import SubjectKind
 from withhold.domain.ledger import EventKind
 from withhold.domain.names import Position, ProductId
-from withhold.errors import VerificationError
 from withhold.ports import Ports
 from withhold.services import preferences, withdrawals
+from withhold.services.events import readable
 from withhold.services.preferences import PreferenceRequest
 from withhold.web import answers
 
@@ -112,10 +111,9 @@ def _show(
 def _decides(ports: Ports, preference: answers.Preference) -> str:
     """Return what decides in words; an account that was opened off chose nothing itself."""
     if preference.source == "account" and not preference.allowed:
-        with suppress(VerificationError):  # of somebody who was erased
-            record = ports.ledger.record(Position(preference.position))
-            if record is not None and record.kind is EventKind.ACCOUNT_OPENED:
-                return "as the account was opened"
+        record = readable(ports, Position(preference.position))
+        if record is not None and record.kind is EventKind.ACCOUNT_OPENED:
+            return "as the account was opened"
     return _DECIDES[preference.source]
 
 

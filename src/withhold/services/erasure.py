@@ -19,14 +19,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from withhold.domain.directory import Subject, SubjectKind
+from withhold.domain.directory import SubjectKind
 from withhold.domain.erasure import erased, history
 from withhold.domain.ledger import Event, EventKind, Json
-from withhold.domain.names import AccountId, Position
-from withhold.domain.preferences import turned_off
+from withhold.domain.names import AccountId, Position, SubjectNo
 from withhold.ports import Ports, Transaction
-from withhold.services.events import append, here
-from withhold.services.preferences import unknown
+from withhold.services.events import here
+from withhold.services.preferences import PreferenceRequest, turn_off, unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ def _erase(ports: Ports, account: AccountId, transaction: Transaction) -> Positi
             raise unknown(SubjectKind.ACCOUNT, account)
         return before
     for no in subject.group:
-        _turn_off(ports, transaction, transaction.subject(no))
+        _turn_off(ports, transaction, no)
     at = here(transaction, ports.clock)
     change = erased(subject, at)
     body: dict[str, Json] = {
@@ -79,16 +78,16 @@ def _erase(ports: Ports, account: AccountId, transaction: Transaction) -> Positi
     return at.position
 
 
-def _turn_off(ports: Ports, transaction: Transaction, member: Subject) -> None:
+def _turn_off(ports: Ports, transaction: Transaction, no: SubjectNo) -> None:
     """Let somebody of the group be out of every product, as after each off of one of them."""
-    for product in member.holdings:
-        at = here(transaction, ports.clock)
-        change = turned_off(transaction.subject(member.no), product, at)
-        if change is not None:
-            body: dict[str, Json] = {
-                "product": product,
-                "surface": "erasure",
-                "actor": None,
-                "notice": None,
-            }
-            append(transaction, EventKind.OPTED_OUT, change, body, at)
+    for product in transaction.subject(no).holdings:
+        member = transaction.subject(no)  # as the off before left it
+        request = PreferenceRequest(
+            member.kind,
+            member.id,
+            product,
+            allowed=False,
+            surface="erasure",
+            requested_at=ports.clock.now_ms(),
+        )
+        turn_off(ports, transaction, member, request)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from withhold.domain.changes import At, Change
 from withhold.domain.ledger import NOTHING, Event, EventKind, Json
 from withhold.domain.names import Position
-from withhold.ports import Clock, Record, Transaction
+from withhold.errors import EntryErased, VerificationError
+from withhold.ports import Clock, Ports, Record, Transaction
 
 
 def here(transaction: Transaction, clock: Clock) -> At:
@@ -32,6 +33,22 @@ def append(
     record = change.record
     event = Event(kind, record.no, body, at.recorded_at, change.effects, record, hidden=hidden)
     return transaction.add(event)
+
+
+def readable(ports: Ports, position: Position) -> Record | None:
+    """Return an entry, None when there is none there or nobody can open it any more.
+
+    Whether a key should be gone is for the audit to tell, and not for whoever shows an entry.
+    """
+    try:
+        return ports.ledger.record(position)
+    except (EntryErased, VerificationError):
+        return None
+
+
+def recorded_at(record: Record) -> int:
+    """Return the UTC milliseconds since 1970 of an entry; shown, never compared."""
+    return int(json.loads(record.event)["recorded_at"])
 
 
 def actor_of(record: Record) -> str | None:

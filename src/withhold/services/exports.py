@@ -13,7 +13,6 @@ Not here: the bytes of shards (`adapters.exports`), telling recipients (a later 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,9 +21,10 @@ from withhold.domain.datasets import Dataset, DatasetRef
 from withhold.domain.exports import UNSTATED, ExportStatement, Shard, Terms, Timeframe
 from withhold.domain.names import Position, ProductId
 from withhold.domain.policy import Purpose
-from withhold.errors import EntryErased, InputError, UnknownProduct, VerificationError
+from withhold.errors import InputError, UnknownProduct
 from withhold.ports import ExportRecord, ExportWriter, Piece, Ports
 from withhold.services import reading
+from withhold.services.events import readable, recorded_at
 from withhold.services.reading import AtHead, ReadableFile
 
 SHARD_ROWS = 65_536
@@ -216,16 +216,8 @@ def _collected(ports: Ports, version: Dataset, shards: Sequence[Shard]) -> Timef
     then nothing is said.
     """
     oldest = min((shard.oldest for shard in shards), default=Position(0))
-    start = _recorded_at(ports, oldest)
+    entry = readable(ports, oldest) if oldest else None
+    start = None if entry is None else recorded_at(entry)
     if start is None or start > version.committed_at:
         return None
     return Timeframe(start, version.committed_at)
-
-
-def _recorded_at(ports: Ports, position: Position) -> int | None:
-    """Return the time of an entry, None when there is none or it cannot be opened any more."""
-    try:
-        entry = ports.ledger.record(position) if position else None
-    except (EntryErased, VerificationError):  # `withhold verify` tells whether a key should be gone
-        return None
-    return None if entry is None else int(json.loads(entry.event)["recorded_at"])

@@ -290,13 +290,20 @@ def _turn_off(
     for each in (subject, *map(transaction.subject, subject.group)):
         if request.product not in each.holdings:
             continue  # the product had left before that account came; should it return, off wins
-        change = turned_off(each, request.product, here(transaction, ports.clock))
-        if change is None:
-            continue
-        before = each.holdings[request.product].choice
-        made = _record(transaction, EventKind.OPTED_OUT, change, request, before)
+        made = turn_off(ports, transaction, each, request)
         answer = made if each is subject else answer
     return answer or _own_status(transaction, subject, request.product)
+
+
+def turn_off(
+    ports: Ports, transaction: Transaction, subject: Subject, request: PreferenceRequest
+) -> PreferenceStatus | None:
+    """Record an out for one subject, whoever of its group it was asked for; None when it is out."""
+    change = turned_off(subject, request.product, here(transaction, ports.clock))
+    if change is None:
+        return None
+    before = subject.holdings[request.product].choice
+    return _record(transaction, EventKind.OPTED_OUT, change, request, before)
 
 
 def _record(

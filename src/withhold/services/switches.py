@@ -19,9 +19,9 @@ from withhold.domain.ledger import EventKind
 from withhold.domain.names import AccountId, NoticeVersion, PlanId, Position, ProductId
 from withhold.domain.policy import Plan, Role
 from withhold.domain.preferences import Effective, Source, effective, turned_on
-from withhold.errors import UnknownProduct, VerificationError
+from withhold.errors import UnknownProduct
 from withhold.ports import Ports
-from withhold.services.events import actor_of
+from withhold.services.events import actor_of, readable
 from withhold.services.preferences import unknown
 
 _SOMETIME = 0  # a time for changes that are only thought of
@@ -286,10 +286,5 @@ def _decided(ports: Ports, holder: Holder, look: _Look) -> tuple[Decider, str]:
 
 def _actor_at(ports: Ports, position: Position) -> tuple[EventKind | None, str | None]:
     """Return what an entry records and who acted; nobody when it cannot be opened any more."""
-    try:
-        record = ports.ledger.record(position)
-    except VerificationError:
-        record = None
-    if record is None:
-        return None, None
-    return record.kind, actor_of(record)
+    record = readable(ports, position)
+    return (None, None) if record is None else (record.kind, actor_of(record))

@@ -9,13 +9,12 @@ Source: article A7; scenarios S17, S35; design sections 1 and 7 (the withdrawal 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from withhold.domain.names import Position, ProductId
-from withhold.errors import VerificationError
 from withhold.ports import ExportRecord, Ports
+from withhold.services.events import readable, recorded_at
 from withhold.services.lookups import DatasetRows, where_of
 from withhold.services.switches import Holder, subject_of
 
@@ -133,7 +132,8 @@ def _in_dataset(
     drops = []
     for position, rows in found.withdrawn:
         if position not in times:
-            times[position] = _recorded_at(ports, position)
+            entry = readable(ports, position)  # whoever it is of, only its time is taken
+            times[position] = None if entry is None else recorded_at(entry)
         drops.append(Drop(position, times[position], rows))
     held = (
         (export, _rows_at(found, export.position)) for export in exports if export.dataset == name
@@ -154,12 +154,3 @@ def _in_dataset(
 def _rows_at(found: DatasetRows, position: Position) -> int:
     """Return how many rows of the holder a version yielded at a position."""
     return found.rows + sum(rows for at, rows in found.withdrawn if at > position)
-
-
-def _recorded_at(ports: Ports, position: Position) -> int | None:
-    """Return the time of an entry; whoever it is of, only its time is taken."""
-    try:
-        record = ports.ledger.record(position)
-    except VerificationError:
-        return None
-    return None if record is None else int(json.loads(record.event)["recorded_at"])

@@ -27,8 +27,9 @@ from withhold.domain.ledger import EventKind
 from withhold.domain.names import Position
 from withhold.domain.notes import Signature, SignedNote, parse_note
 from withhold.domain.witnesses import Missing, follows
-from withhold.errors import EntryErased, StorageError, VerificationError, WitnessSilent
+from withhold.errors import StorageError, VerificationError, WitnessSilent
 from withhold.ports import Ports, Seen, Witness
+from withhold.services.events import readable
 from withhold.services.log import said
 
 TRIES = 3  # to show a head before another process shows a newer one
@@ -226,10 +227,7 @@ def _erasures_fit(ports: Ports) -> bool:
 
 
 def _erases(ports: Ports, position: Position) -> bool:
-    try:
-        record = ports.ledger.record(position)
-    except (EntryErased, VerificationError):
-        return False
+    record = readable(ports, position)
     return record is not None and record.kind is EventKind.ACCOUNT_ERASED
 
 
