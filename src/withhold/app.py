@@ -34,11 +34,6 @@ def shipped_policy() -> str:
     return (folder / SHIPPED_POLICY).read_text(encoding="utf-8")
 
 
-def is_there(home: Path) -> bool:
-    """Return whether a folder holds an installation."""
-    return exists(home)
-
-
 @contextmanager
 def open_ports(home: Path, *, make: bool = False) -> Iterator[Ports]:
     """Open the installation in a folder.

@@ -10,18 +10,17 @@ from typing import Annotated
 
 import typer
 
+from withhold.adapters.embedded import exists
 from withhold.adapters.signing import verifies
-from withhold.app import is_there
-from withhold.cli.checking import NO_KEY, Outcome, failed, listed, shown
+from withhold.cli.checking import NO_KEY, Outcome, failed, listed, shown, write
 from withhold.cli.output import AsJson, Home, give, home_of, opened, progress_bar, say
 from withhold.domain import dataset_proofs
 from withhold.domain.checkpoints import Trust
 from withhold.domain.dataset_proofs import Verdict
 from withhold.domain.datasets import parse_ref
 from withhold.domain.names import AccountId
-from withhold.errors import InputError, VerificationError, WithholdError
-from withhold.ports import Ports
-from withhold.services import absence, tagging
+from withhold.errors import VerificationError, WithholdError
+from withhold.services import absence, receipts, tagging
 
 
 def register(app: typer.Typer) -> None:
@@ -56,14 +55,12 @@ def prove(
         if version is not None:
             tagging.tag(ports, version)
         document = absence.prove(ports, AccountId(account), reference)
-        keys = [str(each.key) for each in trusted(ports).log_keys]
+        keys = receipts.keys(ports)
     if out is None:
         give(document)
         return
-    try:
-        out.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written: {error.strerror}") from None
+    data = json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
+    write(out, data, over=True)  # it can be made again at any time
     if as_json:
         give({"file": str(out), "present": document["present"], "keys": keys})
         return
@@ -100,7 +97,7 @@ def verify_proof(
         account: whom it must be about.
         home: the folder of the installation.
     """
-    is_here = trust is None and is_there(home_of(home))
+    is_here = trust is None and exists(home_of(home))
     try:
         if is_here:
             with opened(home) as ports:
@@ -140,11 +137,6 @@ def _lines(found: Verdict) -> tuple[str, ...]:
         f"  manifest {found.manifest}",
         f"  {by} {head.origin}, over {head.head.size:,} entries",
     )
-
-
-def trusted(ports: Ports) -> Trust:
-    """Return the log of an installation with its own keys."""
-    return Trust(ports.log.origin, ports.log.keys())
 
 
 def _fields(found: Verdict) -> dict[str, object]:

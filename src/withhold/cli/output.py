@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from withhold import app, settings
+from withhold.adapters.embedded import exists
 from withhold.domain.names import Position, ProductId
 from withhold.errors import WithholdError
 from withhold.ports import Ports
@@ -48,7 +49,7 @@ def home_of(home: Path | None) -> Path:
 def opened(home: Path | None, *, make: bool = False) -> Iterator[Ports]:
     """Open the installation; of one that is made here people are told: it may be the wrong folder."""
     where = home_of(home)
-    is_new = make and not app.is_there(where)
+    is_new = make and not exists(where)
     with app.open_ports(where, make=make) as ports:
         if is_new and sys.stderr.isatty():
             sys.stderr.write(

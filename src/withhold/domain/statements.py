@@ -23,7 +23,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from datetime import date
 from enum import StrEnum
 from functools import lru_cache
 from json.encoder import encode_basestring
@@ -34,6 +33,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 from withhold.domain.ledger import EventKind, Json, canonical
 from withhold.domain.names import Position
 from withhold.domain.policy import LegalBasis, Policy, Purpose
+from withhold.domain.times import utc
 from withhold.errors import VerificationError
 
 MAX_NUMBER = 2**53 - 1  # RFC 8785: the largest that is exact for every reader of JSON
@@ -41,8 +41,6 @@ MAX_TIME = 253_402_300_800_000  # the year 10000, in milliseconds: where calenda
 
 FACTS = "withhold:facts"
 _FACTS_BEGIN = f',"{FACTS}":'.encode()
-_TIME = "T%02d:%02d:%02d.%03dZ"  # filled in two thirds of the time that an f-string takes
-_EPOCH = date(1970, 1, 1).toordinal()
 _CONTEXT: Json = {
     "ai": "https://w3id.org/dpv/ai#",
     "dct": "http://purl.org/dc/terms/",
@@ -389,16 +387,3 @@ def facts_in(payload: bytes) -> Facts:
     if _written(facts, types) != payload:
         raise VerificationError("expected a statement that says what its facts say, and no more")
     return facts
-
-
-def utc(milliseconds: int) -> str:
-    """Return UTC milliseconds since 1970 as ISO 8601."""
-    day, rest = divmod(milliseconds, 86_400_000)
-    seconds, rest = divmod(rest, 1_000)
-    time = seconds // 3600, seconds // 60 % 60, seconds % 60, rest
-    return _date(day) + _TIME % time
-
-
-@lru_cache(maxsize=4096)
-def _date(day: int) -> str:
-    return date.fromordinal(_EPOCH + day).isoformat()

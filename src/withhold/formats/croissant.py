@@ -18,7 +18,7 @@ from withhold import __version__
 from withhold.domain.exports import ExportStatement, Shard
 from withhold.domain.ledger import Json
 from withhold.domain.policy import Purpose
-from withhold.formats.times import utc
+from withhold.domain.times import utc
 
 FILE = "croissant.json"
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"

@@ -15,8 +15,8 @@ import yaml
 
 from withhold.domain.exports import ExportStatement
 from withhold.domain.ledger import Json
+from withhold.domain.times import utc
 from withhold.formats.croissant import described, usage
-from withhold.formats.times import utc
 
 FILE = "README.md"
 _SIZES = (

@@ -25,7 +25,7 @@ from withhold.domain.datasets import Dataset, DatasetRef
 from withhold.domain.exports import ExportStatement
 from withhold.domain.ledger import Json
 from withhold.domain.names import ProductId
-from withhold.formats.times import utc
+from withhold.domain.times import utc
 
 PRODUCER = f"urn:withhold:package:{__version__}"
 NAMESPACE = "withhold"

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from withhold.domain.receipts import Verified
-from withhold.domain.statements import Facts, Form, utc
+from withhold.domain.statements import Facts, Form
+from withhold.domain.times import utc
 
 _PURPOSES = {"model_training": "training models", "service_improvement": "improving services"}
 _BASES = {

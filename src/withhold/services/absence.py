@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from withhold.domain.absence import TagProof, tag_of
-from withhold.domain.checkpoints import Trust
 from withhold.domain.dataset_proofs import DatasetProof, ShownEntry, Verdict, check, parse
 from withhold.domain.datasets import Dataset, DatasetRef, Tagging
 from withhold.domain.directory import Subject, SubjectKind
@@ -26,6 +25,7 @@ from withhold.domain.steps import Step
 from withhold.errors import NotTagged, UnknownAccount, UnknownDataset, VerificationError
 from withhold.ports import Ports, Record
 from withhold.services import tagging
+from withhold.services.log import trust
 from withhold.services.receipts import check_ledger
 
 
@@ -74,7 +74,7 @@ def verify_proof(ports: Ports, document: Mapping[str, object], verifies: Verifie
     Raises:
         VerificationError: it does not hold, or this ledger has another entry at a position.
     """
-    found = check(document, Trust(ports.log.origin, ports.log.keys()), verifies)
+    found = check(document, trust(ports.log), verifies)
     proof, then = parse(document), found.checkpoint.checkpoint.head
     for shown in (proof.account_entry, proof.tagging):
         check_ledger(ports, ("dataset proof", 8), shown.position, shown.entry, then)

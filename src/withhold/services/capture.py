@@ -169,7 +169,7 @@ class _Batch:
     def _row(self, row: Interaction, own: Provenance) -> Outcome:
         """Take in one row; raises before anything is remembered of it."""
         known = self._memory.known(row)
-        if row.refusals and self._resolver.refuses(row):
+        if self._resolver.refuses(row):
             self._signalled(row, own, known)
             return Outcome.WITHHELD
         if known is None:
@@ -193,9 +193,8 @@ class _Batch:
             if known.state is IdState.DELETED:
                 after = known
             elif known.state is not IdState.STORED or not self._reach.leave_out(row.product, known):
-                after = after._replace(
-                    ordinal=known.ordinal
-                )  # it is in the lake or its log, withheld
+                # it is in the lake or its log, withheld
+                after = after._replace(ordinal=known.ordinal)
             after = after._replace(provenance=never, own=own.position)
         self._note(row, own, never)
         self._memory.put(row, after)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
-from withhold.domain.checkpoints import Checkpoint, parse_checkpoint
+from withhold.domain.checkpoints import Checkpoint, Trust, parse_checkpoint
 from withhold.domain.ledger import Event, EventKind, Json
 from withhold.domain.names import Position
 from withhold.domain.notes import parse_note
@@ -29,6 +29,11 @@ class Replacement(NamedTuple):
     position: Position
     event: bytes
     proof: bytes
+
+
+def trust(log: Log) -> Trust:
+    """Return whom somebody believes who has all Ed25519 keys of a log."""
+    return Trust(log.origin, log.keys())
 
 
 def said(note: bytes) -> Checkpoint:

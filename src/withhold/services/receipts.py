@@ -14,10 +14,9 @@ import json
 from collections.abc import Mapping
 
 from withhold.domain import receipts
-from withhold.domain.checkpoints import Trust, parse_checkpoint
 from withhold.domain.ledger import Json
 from withhold.domain.names import Position
-from withhold.domain.notes import Verifies, parse_note
+from withhold.domain.notes import Verifies
 from withhold.domain.proofs import LogProof
 from withhold.domain.receipts import Document, Verified
 from withhold.domain.statements import Facts, facts_of
@@ -25,6 +24,7 @@ from withhold.domain.steps import Step
 from withhold.domain.tree import TreeHead, check_consistency, check_inclusion, leaf_hash
 from withhold.errors import InputError, UnknownReceipt, VerificationError
 from withhold.ports import Ports, Record
+from withhold.services.log import said, trust
 
 
 def receipt(ports: Ports, receipt_id: str) -> Document:
@@ -68,8 +68,7 @@ def verify_receipt(
             differs.
     """
     data = document if isinstance(document, bytes) else _file(document)
-    trust = Trust(ports.log.origin, ports.log.keys())
-    found = receipts.verify(data, trust, verifies)
+    found = receipts.verify(data, trust(ports.log), verifies)
     return found._replace(ledger=_check_ledger(ports, found))
 
 
@@ -130,7 +129,7 @@ def check_ledger(
     what = f"{where[0]}, step {where[1]} (ledger)"
     try:
         proof = ports.log.proof(position)
-        now = parse_checkpoint(parse_note(proof.checkpoint).text).head
+        now = said(proof.checkpoint).head
         check_inclusion(leaf_hash(entry), position - 1, proof.path, now)
     except (VerificationError, InputError) as error:
         raise VerificationError(

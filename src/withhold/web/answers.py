@@ -14,7 +14,7 @@ from withhold.domain.admission import Reason, Withheld
 from withhold.domain.datasets import Dataset
 from withhold.domain.directory import Subject
 from withhold.domain.standing import NEVER_OUT, OUT, Standing
-from withhold.formats.times import utc
+from withhold.domain.times import utc
 from withhold.services.builds import Counts
 from withhold.services.capture import CaptureAnswer
 from withhold.services.lookups import DatasetRows, DatasetView, Explanation, PartyView

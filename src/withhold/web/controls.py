@@ -48,7 +48,24 @@ class Spot:
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
+class _Part:
+    """A part of a page about the switch at a spot."""
+
+    spot: Spot
+
+    @property
+    def id(self) -> str:
+        """What the parts of it are called on the page."""
+        return self.spot.place.product.id
+
+    @property
+    def is_organizations(self) -> bool:
+        """Whether it is of an organization's switch."""
+        return self.spot.holder.kind is SubjectKind.ORGANIZATION
+
+
+@dataclass(frozen=True, slots=True)
+class Control(_Part):
     """A switch, ready to be drawn.
 
     Attributes:
@@ -61,7 +78,6 @@ class Control:
         key: the name of the request that may turn it on.
     """
 
-    spot: Spot
     switch: Switch | None
     said: Said
     is_asked: bool
@@ -71,16 +87,6 @@ class Control:
     token: str
     key: str
     field: str = TOKEN_FIELD
-
-    @property
-    def id(self) -> str:
-        """What the parts of it are called on the page."""
-        return self.spot.place.product.id
-
-    @property
-    def is_organizations(self) -> bool:
-        """Whether it is an organization's switch."""
-        return self.spot.holder.kind is SubjectKind.ORGANIZATION
 
     @property
     def name(self) -> str:
@@ -93,7 +99,7 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(_Part):
     """What turning a switch off does, and did, to earlier data.
 
     Attributes:
@@ -103,23 +109,12 @@ class Effect:
         seconds: within which time after the change that was so, None when nobody was waiting for it.
     """
 
-    spot: Spot
     is_on: bool
     found: Whereabouts | None
     removed: tuple[int, int] | None
     seconds: float | None
     marks: str
     lease_seconds: int = int(DEFAULT_SECONDS)
-
-    @property
-    def id(self) -> str:
-        """What the parts of it are called on the page."""
-        return self.spot.place.product.id
-
-    @property
-    def is_organizations(self) -> bool:
-        """Whether it is of an organization's switch."""
-        return self.spot.holder.kind is SubjectKind.ORGANIZATION
 
 
 def control(

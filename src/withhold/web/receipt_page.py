@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Response
 
 from withhold.domain import receipts
@@ -19,14 +18,10 @@ from withhold.domain.statements import Form
 from withhold.errors import InputError
 from withhold.formats import receipt_pdf
 from withhold.formats.receipt_words import key_shown, told
-from withhold.web.verify_page import SECURITY, file, policy_of
+from withhold.web.verify_page import PAGES, SECURITY, file, policy_of
 
 JSON, HTML, PDF = "application/json", "text/html", "application/pdf"
 KINDS = {"json": JSON, "html": HTML, "pdf": PDF}
-
-_pages = Environment(
-    loader=PackageLoader("withhold.web"), autoescape=True, undefined=StrictUndefined
-)
 
 
 def given(
@@ -70,7 +65,7 @@ def alone(document: Document, keys: Sequence[str]) -> str:
 
 def _rendered(document: Document, keys: Sequence[str], *, style: str = "", back: str = "") -> str:
     found = receipts.read(document)
-    return _pages.get_template("receipt.html").render(
+    return PAGES.get_template("receipt.html").render(
         told=told(found),
         number="" if style else found.position,  # alone, it lies beside no other form of itself
         position=f"{found.position:,}",

@@ -34,7 +34,7 @@ SECURITY: Mapping[str, str] = {
 
 _FILES = {"verify.js": "text/javascript", "receipts.css": "text/css"}
 _PARTS = {"verify.js": ("check.js", "page.js")}  # one script, since a page on a disk loads nothing
-_pages = Environment(
+PAGES = Environment(
     loader=PackageLoader("withhold.web"), autoescape=True, undefined=StrictUndefined
 )
 
@@ -85,7 +85,7 @@ def _rendered(keys: Sequence[str], alone: tuple[str, str] | None = None) -> str:
     script, style = (file(name) for name in alone) if alone else ("", "")
     # a data block ends at the first "</": no word of ours may hold one
     words = json.dumps(WORDS).replace("<", "\\u003c")
-    return _pages.get_template("verify.html").render(
+    return PAGES.get_template("verify.html").render(
         keys=keys,
         words=words,
         script=script,

@@ -157,7 +157,7 @@ def visit_of(request: Request[Any, Any, Any]) -> Visit | None:
         return None
     try:
         tenancies = membership.tenancies(ports, session.account, request.app.state.names)
-    except UnknownAccount:  # a session of another ledger
+    except UnknownAccount:  # erased since the session was looked up
         return None
     with ports.ledger.directory() as directory:
         policy = directory.policy

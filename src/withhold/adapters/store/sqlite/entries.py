@@ -108,17 +108,14 @@ def is_erased(connection: apsw.Connection, keys: SubjectKeys, subject: int, posi
     behind the one before, and only if the key opens what opened the subject in this ledger: the keys of
     another home, or of another moment, have the same numbers and are somebody else's.
     """
-    row = connection.execute(
-        "SELECT kind, entry, chain, subject, body FROM entries WHERE position = ?", (position,)
-    ).fetchone()
+    row = _row(connection, position)
     if row is None:
         return False
-    kind, entry, chain, named, body = row
-    before = connection.execute("SELECT chain FROM entries WHERE position = ?", (position - 1,)).get
+    kind, entry, chain, named, body, before = row
     holds = (
         (kind, named) == (KIND_CODE[EventKind.ACCOUNT_ERASED], subject)
         and entry == entry_bytes(Position(position), PUBLIC, public_commitment(body))
-        and chain == chained(before or CHAIN_START, entry)
+        and chain == chained(before, entry)
         and json.loads(body).get("erased") == subject
     )
     if not holds:
@@ -154,13 +151,10 @@ def read_record(connection: apsw.Connection, keys: SubjectKeys, position: int) -
         VerificationError: the body does not open, or its subject's key is gone.
     """
     keys.refresh()
-    row = connection.execute(
-        "SELECT kind, entry, chain, subject, body FROM entries WHERE position = ?", (position,)
-    ).fetchone()
+    row = _row(connection, position)
     if row is None:
         return None
-    kind, entry, chain, subject, sealed = row
-    before = connection.execute("SELECT chain FROM entries WHERE position = ?", (position - 1,)).get
+    kind, entry, chain, subject, sealed, before = row
     if not 0 <= kind < len(KINDS):
         raise broken(position, "its kind is none that this program knows")
     opened, body, hidden = None, sealed, NOTHING
@@ -172,6 +166,18 @@ def read_record(connection: apsw.Connection, keys: SubjectKeys, position: int) -
         opened = opening(key, json.loads(body)["sequence"])
     elif entry != entry_bytes(Position(position), PUBLIC, public_commitment(body)):
         raise broken(position, "its body is not what it commits to")
-    return Record(
-        Position(position), KINDS[kind], entry, before or CHAIN_START, chain, opened, body, hidden
-    )
+    return Record(Position(position), KINDS[kind], entry, before, chain, opened, body, hidden)
+
+
+def _row(
+    connection: apsw.Connection, position: int
+) -> tuple[int, bytes, bytes, int, bytes, bytes] | None:
+    """Return kind, entry, chain, subject, body and the chain before, None when there is no such entry."""
+    row: Any = connection.execute(
+        "SELECT kind, entry, chain, subject, body,"
+        " coalesce((SELECT chain FROM entries WHERE position = ?1 - 1), ?2)"
+        " FROM entries WHERE position = ?1",
+        (position, CHAIN_START),
+    ).fetchone()
+    found: tuple[int, bytes, bytes, int, bytes, bytes] | None = row
+    return found

@@ -102,11 +102,7 @@ class SqliteLog:
     """Implements `ports.Log`, and follows every commit of the control database."""
 
     def __init__(self, control: Control, keys: LogKeys) -> None:
-        """Follow the commits of a control database.
-
-        Raises:
-            VerificationError: the stored tiles are not those of a tree.
-        """
+        """Follow the commits of a control database; nothing is read until the first."""
         self._control = control
         self._keys = keys
         self._head: _Head | None = None  # of the last commit of this process
