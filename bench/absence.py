@@ -11,8 +11,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -26,6 +24,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench.command import run
 from bench.corpus import FIRST_ACCOUNT, VIBE, corpus
 from bench.proofs import median_us
 from withhold.adapters.lake.tags import TagFiles
@@ -210,14 +209,4 @@ def _print(figures: Figures) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--tags", type=int, default=1_000_000)
-    parser.add_argument(
-        "--rows", type=int, default=3_000_000, help="of the corpus; 0 leaves it out"
-    )
-    parser.add_argument("--json", action="store_true")
-    asked = vars(parser.parse_args())
-    as_json = asked.pop("json")
-    found = main(**asked)
-    if as_json:
-        print(json.dumps(found))
+    run(main, __doc__)

@@ -10,8 +10,6 @@ hashing each once into a leaf and once, on average, into the tree.
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 import time
 from hashlib import sha256
@@ -22,6 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.command import run
 from bench.corpus import VIBE, corpus
 from withhold.adapters.embedded import open_embedded
 from withhold.app import shipped_policy
@@ -112,12 +111,4 @@ def _print(figures: Figures) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--people", type=int, default=100_000)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--json", action="store_true")
-    asked = vars(parser.parse_args())
-    as_json = asked.pop("json")
-    found = main(**asked)
-    if as_json:
-        print(json.dumps(found))
+    run(main, __doc__)

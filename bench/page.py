@@ -10,7 +10,6 @@ A press is sent when it is due, whatever became of the one before, so that a slo
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import secrets
@@ -26,6 +25,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from bench.command import run
 from bench.toggle import raw_flush
 from withhold import app
 from withhold.domain.names import AccountId, PlanId, ProductId
@@ -182,12 +182,4 @@ def _print(figures: dict[str, float], rate: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=20)
-    parser.add_argument("--rate", type=int, default=50)
-    parser.add_argument("--json", action="store_true")
-    asked = vars(parser.parse_args())
-    as_json = asked.pop("json")
-    found = main(**asked)
-    if as_json:
-        print(json.dumps(found))
+    run(main, __doc__)

@@ -8,9 +8,7 @@ Making proofs is measured beside pymerkle when it is installed (the extra ``fore
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import os
 import random
 import statistics
@@ -26,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from rich.console import Console
 from rich.table import Table
 
+from bench.command import run
 from withhold.adapters.signing import SeedSigner, verifies
 from withhold.adapters.store.sqlite import schema
 from withhold.adapters.store.sqlite.control import connect
@@ -292,11 +291,4 @@ def _print(figures: Figures) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--leaves", type=int, default=1_000_000)
-    parser.add_argument("--json", action="store_true")
-    asked = vars(parser.parse_args())
-    as_json = asked.pop("json")
-    found = main(**asked)
-    if as_json:
-        print(json.dumps(found))
+    run(main, __doc__)

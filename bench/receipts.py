@@ -9,7 +9,6 @@ signatures. The bare side verifies the same two messages with `cryptography` and
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import statistics
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from rich.console import Console
 from rich.table import Table
 
+from bench.command import run
 from withhold.adapters.signing import SeedSigner, verifies
 from withhold.domain import jws, policy_file, receipts
 from withhold.domain.checkpoints import Checkpoint, LogKey, Trust, signed
@@ -145,12 +145,4 @@ def main(entries: int = 1_000_003, rounds: int = 15) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--entries", type=int, default=1_000_003)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--json", action="store_true")
-    asked = vars(parser.parse_args())
-    as_json = asked.pop("json")
-    found = main(**asked)
-    if as_json:
-        print(json.dumps(found))
+    run(main, __doc__)

@@ -14,9 +14,7 @@ of threads stands beside them.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import os
 import random
 import statistics
@@ -32,6 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 import withhold
+from bench.command import run
 from withhold.adapters.clock import SystemClock
 from withhold.adapters.store.sqlite.control import Control, connect
 from withhold.adapters.store.sqlite.keys import SubjectKeys
@@ -231,13 +230,4 @@ def _print(figures: dict[str, float], clients: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--accounts", type=int, default=100_000)
-    parser.add_argument("--toggles", type=int, default=5_000)
-    parser.add_argument("--clients", type=int, default=64)
-    parser.add_argument("--json", action="store_true")
-    asked = vars(parser.parse_args())
-    as_json = asked.pop("json")
-    found = main(**asked)
-    if as_json:
-        print(json.dumps(found))
+    run(main, __doc__)
