@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.adapters.notes import control_in, note, notes
 from tests.fakes.ledger import POLICY, ports_over
 from tests.json_values import json_values
 from withhold.adapters.clock import SystemClock
@@ -38,23 +39,8 @@ TEXT = st.characters(codec="utf-8")
 
 @pytest.fixture
 def control(tmp_path: Path) -> Iterator[Control]:
-    opened = Control(tmp_path / "control.db")
-    opened.run(lambda c: c.execute("CREATE TABLE notes(text TEXT)").fetchall())
-    yield opened
-    opened.close()
-
-
-def note(text: str) -> Callable[[apsw.Connection], int]:
-    def job(connection: apsw.Connection) -> int:
-        connection.execute("INSERT INTO notes VALUES (?)", (text,))
-        return connection.last_insert_rowid()
-
-    return job
-
-
-def notes(control: Control) -> list[str]:
-    with control.read() as connection:
-        return [text for (text,) in connection.execute("SELECT text FROM notes ORDER BY rowid")]
+    with control_in(tmp_path) as opened:
+        yield opened
 
 
 def test_a_job_is_there_once_it_is_answered(control: Control, tmp_path: Path) -> None:

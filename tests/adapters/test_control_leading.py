@@ -11,6 +11,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from tests.adapters.notes import control_in, held, note, notes
 from withhold.adapters.store.sqlite.control import MAX_JOBS, Control
 from withhold.errors import StorageError
 from withhold.ports import Outcome
@@ -18,36 +19,13 @@ from withhold.ports import Outcome
 
 @pytest.fixture
 def control(tmp_path: Path) -> Iterator[Control]:
-    opened = Control(tmp_path / "control.db")
-    opened.run(lambda c: c.execute("CREATE TABLE notes(text TEXT)").fetchall())
-    yield opened
-    opened.close()
-
-
-def note(text: str) -> Callable[[apsw.Connection], int]:
-    def job(connection: apsw.Connection) -> int:
-        connection.execute("INSERT INTO notes VALUES (?)", (text,))
-        return connection.last_insert_rowid()
-
-    return job
-
-
-def notes(control: Control) -> list[str]:
-    with control.read() as connection:
-        return [text for (text,) in connection.execute("SELECT text FROM notes ORDER BY rowid")]
+    with control_in(tmp_path) as opened:
+        yield opened
 
 
 def test_submitted_jobs_share_a_commit_and_each_is_told(control: Control) -> None:
     told: queue.Queue[Outcome[int]] = queue.Queue()
-    busy, release = threading.Event(), threading.Event()
-
-    def hold(connection: apsw.Connection) -> int:
-        busy.set()
-        assert release.wait(30)
-        return 0
-
-    control.submit(hold, told.put)
-    assert busy.wait(30)
+    release = held(control, told)
     before = control.epoch
     for number in range(20):
         control.submit(note(f"n{number}"), told.put)
@@ -90,15 +68,7 @@ def test_threads_and_submitted_jobs_lead_each_other(control: Control) -> None:
 
 def test_a_thread_behind_more_jobs_than_one_commit_takes_is_answered(control: Control) -> None:
     told: queue.Queue[Outcome[int]] = queue.Queue()
-    busy, release = threading.Event(), threading.Event()
-
-    def hold(connection: apsw.Connection) -> int:
-        busy.set()
-        assert release.wait(30)
-        return 0
-
-    control.submit(hold, told.put)
-    assert busy.wait(30)
+    release = held(control, told)
     for number in range(MAX_JOBS + 50):
         control.submit(note(f"s{number}"), told.put)
     results: list[int] = []
