@@ -9,6 +9,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.services.conftest import ROOT
 from tests.simulator import Provider
 from withhold.adapters.signing import verifies
 from withhold.domain.checkpoints import Trust
@@ -19,7 +20,6 @@ from withhold.errors import EntryErased, UnknownAccount
 from withhold.ports import Record
 from withhold.services import audit, erasure, log
 
-ROOT = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 PEOPLE = ("ana", "bob", "cleo", "dan")
 person = st.sampled_from(PEOPLE)
 acts = st.lists(

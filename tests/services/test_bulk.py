@@ -11,6 +11,7 @@ from typing import TypeVar
 import pytest
 
 from tests.fakes.ledger import POLICY, ports_over
+from tests.services.conftest import ROOT
 from tests.services.test_policies import without_studio
 from withhold.adapters.store.sqlite.control import Control
 from withhold.adapters.store.sqlite.keys import SubjectKeys
@@ -29,7 +30,6 @@ VIBE, STUDIO = ProductId("vibe"), ProductId("studio")
 ACCOUNT = SubjectKind.ACCOUNT
 MANY = [AccountId(f"a{n}") for n in range(CHUNK + 100)]
 MANY_OPENED = 1 + len(MANY)  # the head after the policy and the accounts
-ROOT = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 
 
 class Watched(SqliteLedger):

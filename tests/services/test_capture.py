@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.intake import Fault, MemoryIntake
+from tests.services.conftest import ROOT
 from tests.simulator import STUDIO, VIBE, Provider, interaction, turns
 from withhold.domain.interactions import Interaction, InteractionKind, Message, Rejected
 from withhold.domain.names import Ordinal, Position, ProductId
@@ -23,18 +23,6 @@ from withhold.ports import Ports
 from withhold.services.capture import capture
 
 SHA, OTHER = "0a" * 32, "0b" * 32
-ROOT = Path("/dev/shm") if Path("/dev/shm").is_dir() else None  # durability is tested elsewhere
-
-
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    home = Path(tempfile.mkdtemp(prefix="withhold-", dir=ROOT))
-    made = Provider(home)
-    for person in ("ana", "bo"):
-        made.sign_up(person)
-    yield made
-    made.close()
-    shutil.rmtree(home)
 
 
 def stored(ports: Ports, product: ProductId = VIBE) -> list[str]:

@@ -10,11 +10,11 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.services.conftest import ROOT
 from tests.simulator import STUDIO, VIBE, Provider, interaction
 from withhold.domain.interactions import Interaction, InteractionKind
 from withhold.domain.names import AccountId, Ordinal
 
-ROOT = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 TIMES = 4
 
 Sent = tuple[str, int, int | None, str, bool]  # account, number, time of the token, guest, product

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,24 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.services.conftest import ROOT
 from tests.services.test_capture import admitted, outcome
 from tests.simulator import VIBE, Provider, interaction, turns
 from withhold.domain.interactions import Interaction, Message
 from withhold.domain.names import Ordinal, Position
 from withhold.services.capture import capture
-
-ROOT = Path("/dev/shm") if Path("/dev/shm").is_dir() else None  # durability is tested elsewhere
-
-
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    home = Path(tempfile.mkdtemp(prefix="withhold-", dir=ROOT))
-    made = Provider(home)
-    for person in ("ana", "bo"):
-        made.sign_up(person)
-    yield made
-    made.close()
-    shutil.rmtree(home)
 
 
 def said(account: str, row: str, *pairs: str, token: str | None = None) -> Interaction:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.services.test_capture import ROOT, SHA, admitted, outcome, stored
+from tests.services.conftest import ROOT
+from tests.services.test_capture import SHA, admitted, outcome, stored
 from tests.simulator import STUDIO, Provider, interaction, turns
 from withhold.domain.interactions import Interaction, InteractionKind, Message
 from withhold.domain.signals import Signal
@@ -20,17 +20,6 @@ from withhold.services.signals import heard
 from withhold.web import answers
 
 GPC, USAGE = (Signal.GPC,), (Signal.CONTENT_USAGE,)
-
-
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    home = Path(tempfile.mkdtemp(prefix="withhold-", dir=ROOT))
-    made = Provider(home)
-    for person in ("ana", "bo"):
-        made.sign_up(person)
-    yield made
-    made.close()
-    shutil.rmtree(home)
 
 
 HONOURS = 'honours = ["gpc", "content_usage"]'

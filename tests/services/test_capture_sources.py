@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.services.conftest import ROOT
 from tests.services.test_capture import admitted, outcome, stored
 from tests.simulator import STUDIO, VIBE, Provider, interaction, turns
 from withhold.domain.interactions import Interaction, InteractionKind, Message
@@ -19,18 +20,6 @@ from withhold.errors import StorageError
 from withhold.services.capture import capture
 
 SHA, OTHER = "0a" * 32, "0b" * 32
-ROOT = Path("/dev/shm") if Path("/dev/shm").is_dir() else None  # durability is tested elsewhere
-
-
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    home = Path(tempfile.mkdtemp(prefix="withhold-", dir=ROOT))
-    made = Provider(home)
-    for person in ("ana", "bo"):
-        made.sign_up(person)
-    yield made
-    made.close()
-    shutil.rmtree(home)
 
 
 def document(

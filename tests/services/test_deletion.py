@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -16,19 +12,6 @@ from withhold.domain.interactions import InteractionKind
 from withhold.domain.names import ProductId
 from withhold.errors import StorageError, UnknownRow
 from withhold.services import deletion
-
-ROOT = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
-
-
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    home = Path(tempfile.mkdtemp(prefix="withhold-", dir=ROOT))
-    made = Provider(home)
-    for person in ("ana", "bo"):
-        made.sign_up(person)
-    yield made
-    made.close()
-    shutil.rmtree(home)
 
 
 @pytest.mark.parametrize("is_sealed", [False, True])

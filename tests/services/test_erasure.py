@@ -12,6 +12,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from tests.services.conftest import ROOT
 from tests.services.test_capture import admitted, outcome
 from tests.services.test_new_products import AGENT
 from tests.simulator import STUDIO, VIBE, Provider, interaction, turns
@@ -31,8 +32,6 @@ from withhold.errors import (
 from withhold.ports import Ports
 from withhold.services import audit, erasure, lookups, policies, receipts, sessions
 from withhold.services.preferences import PreferenceRequest, set_preference
-
-ROOT = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,19 +19,7 @@ from withhold.errors import InputError
 from withhold.formats.mapping import ColumnMapping, parse_mapping
 from withhold.services.imports import ImportAnswer, Place, import_rows
 
-ROOT = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 MAPPING = parse_mapping("account=user_id,messages=messages", "product=vibe")
-
-
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    home = Path(tempfile.mkdtemp(prefix="withhold-", dir=ROOT))
-    made = Provider(home)
-    for person in ("ana", "bo"):
-        made.sign_up(person)
-    yield made
-    made.close()
-    shutil.rmtree(home)
 
 
 def take(

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.conftest import ROOT
 from tests.simulator import SHIPPED, Provider, interaction
 from withhold.domain.interactions import InteractionKind
 from withhold.domain.preferences import Source
 from withhold.errors import UnknownProduct
 from withhold.services import capture, policies
 
-ROOT = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 SHA = "b" * 64
 AGENT = """
 

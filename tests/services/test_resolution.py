@@ -9,12 +9,12 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.services.conftest import ROOT
 from tests.simulator import VIBE, Provider
 from withhold.domain.directory import SubjectKind
 from withhold.domain.names import Position
 from withhold.domain.parties import Author, parties_of
 
-ROOT = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 ORGANIZATIONS, PLANS = ("acme", "globex"), ("free", "pro", "teams")
 
 ACTS = st.one_of(
