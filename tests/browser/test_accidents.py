@@ -36,14 +36,19 @@ def opt_ins(site: Site, account: str, since: Position) -> int:
     return sum(event["kind"] == "opted_in" and event["subject"] == account for event in events)
 
 
+def at_an_off(shared: Site, visit: Visit, face: Face, look: Look) -> tuple[str, Position, Visitor]:
+    """Return somebody who is out, the position of that, and them in front of their switch."""
+    ana = shared.account("ana")
+    before = shared.turn(ana, allowed=False).position
+    return ana, before, visit(shared, ana, face, look)
+
+
 @LOOKS
 @FACES
 def test_keeping_it_off_closes_the_question(
     shared: Site, visit: Visit, face: Face, look: Look
 ) -> None:
-    ana = shared.account("ana")
-    before = shared.turn(ana, allowed=False).position
-    visitor = visit(shared, ana, face, look)
+    ana, before, visitor = at_an_off(shared, visit, face, look)
     visitor.control.click()
     visitor.keep_off.click()
     expect(visitor.turn_on).to_have_count(0)
@@ -56,9 +61,7 @@ def test_keeping_it_off_closes_the_question(
 def test_leaving_the_question_turns_nothing_on(
     shared: Site, visit: Visit, face: Face, look: Look
 ) -> None:
-    ana = shared.account("ana")
-    before = shared.turn(ana, allowed=False).position
-    visitor = visit(shared, ana, face, look)
+    ana, before, visitor = at_an_off(shared, visit, face, look)
     visitor.control.click()
     expect(visitor.turn_on).to_be_visible()
     visitor.page.keyboard.press("Escape")
@@ -92,9 +95,7 @@ def test_a_double_or_triple_click_turns_off_at_most(
 def test_clicking_on_and_on_where_the_switch_is_never_turns_it_on(
     shared: Site, visit: Visit, face: Face, look: Look
 ) -> None:
-    ana = shared.account("ana")
-    before = shared.turn(ana, allowed=False).position
-    visitor = visit(shared, ana, face, look)
+    ana, before, visitor = at_an_off(shared, visit, face, look)
     box = visitor.control.bounding_box()
     assert box is not None
     for _ in range(4):
@@ -109,9 +110,7 @@ def test_clicking_on_and_on_where_the_switch_is_never_turns_it_on(
 def test_reloading_after_a_press_sends_nothing_again(
     shared: Site, visit: Visit, face: Face, look: Look
 ) -> None:
-    ana = shared.account("ana")
-    before = shared.turn(ana, allowed=False).position
-    visitor = visit(shared, ana, face, look)
+    ana, before, visitor = at_an_off(shared, visit, face, look)
     visitor.turn_it_on()
     shared.turn(ana, allowed=False)
     sent: list[Request] = []

@@ -26,6 +26,7 @@ from openlineage.client.facet_v2 import (
 )
 from openlineage.client.serde import Serde
 
+from tests.services.test_exports import ROWS, twenty_rows
 from tests.simulator import Provider
 from withhold.adapters.exports import export_to
 from withhold.domain.admission import Reason
@@ -38,22 +39,14 @@ from withhold.formats import croissant, dataset_card, openlineage
 from withhold.formats.openlineage import PRODUCER, State
 from withhold.services.exports import export
 
-ROWS = 20
 LICENSED = Terms("CC-BY-4.0", "A laboratory")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what those packages use
 
 
 @pytest.fixture
 def provider(tmp_path: Path) -> Iterator[Provider]:
-    """Twenty rows, Ana's even and Bob's odd, in four lake files of five; Ana went out since."""
-    it = Provider(tmp_path / "home")
-    it.sign_up("ana", vibe="free")
-    it.sign_up("bob", vibe="free")
-    for row in range(ROWS):
-        it.chat("bob" if row % 2 else "ana", f"r{row}")
-        if row % 5 == 4:
-            it.seal()
-    it.build("chat")
+    """Twenty rows in four lake files; Ana went out since."""
+    it = twenty_rows(tmp_path / "home")
     it.opt_out("ana")
     yield it
     it.close()

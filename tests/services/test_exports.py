@@ -31,10 +31,9 @@ VERSION = DatasetRef("chat", 1)
 ROWS = 20
 
 
-@pytest.fixture
-def provider(tmp_path: Path) -> Iterator[Provider]:
-    """Twenty rows, Ana's even and Bob's odd, in four lake files of five."""
-    it = Provider(tmp_path / "home")
+def twenty_rows(home: Path) -> Provider:
+    """Return a provider with twenty rows, Ana's even and Bob's odd, in four lake files of five."""
+    it = Provider(home)
     it.sign_up("ana", vibe="free")
     it.sign_up("bob", vibe="free")
     for row in range(ROWS):
@@ -42,6 +41,12 @@ def provider(tmp_path: Path) -> Iterator[Provider]:
         if row % 5 == 4:
             it.seal()
     it.build("chat")
+    return it
+
+
+@pytest.fixture
+def provider(tmp_path: Path) -> Iterator[Provider]:
+    it = twenty_rows(tmp_path / "home")
     yield it
     it.close()
 

@@ -19,6 +19,13 @@ from withhold.services import builds, capture, exports, tagging
 PAGES = [pytest.param("/console", id="console"), pytest.param("/m", id="mobile")]
 
 
+def build_with_a_row_of(surfaces: Surfaces, account: str) -> None:
+    said = (Message("user", "a sentence"),)
+    row = Interaction("r1", VIBE, InteractionKind.CONVERSATION, AccountId(account), said)
+    capture.capture(surfaces.ports, [row])
+    builds.build(surfaces.ports, "chat", VIBE)
+
+
 @pytest.mark.parametrize("base", PAGES)
 def test_each_dataset_is_listed_with_a_proof_that_holds_without_us(
     surfaces: Surfaces, base: str
@@ -77,10 +84,7 @@ def test_a_signal_of_ones_own_browser_is_shown_as_honoured(surfaces: Surfaces, p
 def test_a_version_that_held_rows_has_its_proof_in_its_own_row_and_no_other(
     surfaces: Surfaces, base: str
 ) -> None:
-    said = (Message("user", "a sentence"),)
-    row = Interaction("r1", VIBE, InteractionKind.CONVERSATION, AccountId("free"), said)
-    capture.capture(surfaces.ports, [row])
-    builds.build(surfaces.ports, "chat", VIBE)
+    build_with_a_row_of(surfaces, "free")
     tagging.tag_all(surfaces.ports)
     for account, present, told in (
         ("free", True, "Held rows of yours when it was committed"),
@@ -97,10 +101,7 @@ def test_a_version_that_held_rows_has_its_proof_in_its_own_row_and_no_other(
 def test_exports_as_of_one_position_are_told_in_one_line(
     surfaces: Surfaces, tmp_path: Path
 ) -> None:
-    said = (Message("user", "a sentence"),)
-    row = Interaction("r1", VIBE, InteractionKind.CONVERSATION, AccountId("free"), said)
-    capture.capture(surfaces.ports, [row])
-    builds.build(surfaces.ports, "chat", VIBE)
+    build_with_a_row_of(surfaces, "free")
     for number in range(3):
         writer = export_to(tmp_path / f"export-{number}", "jsonl")
         exports.export(surfaces.ports, parse_ref("chat@1"), writer)
