@@ -24,8 +24,9 @@ from rich.table import Table
 from bench.command import run
 from withhold.adapters.signing import SeedSigner, verifies
 from withhold.domain import jws, policy_file, receipts
+from withhold.domain.canonical_json import canonical
 from withhold.domain.checkpoints import Checkpoint, LogKey, Trust, signed
-from withhold.domain.ledger import SEALED, canonical, entry_bytes, sealed_commitment
+from withhold.domain.ledger import SEALED, entry_bytes, sealed_commitment
 from withhold.domain.names import Position
 from withhold.domain.notes import SignatureType, parse_note
 from withhold.domain.proofs import LogProof

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests import forged
 from withhold.domain import receipts
-from withhold.domain.ledger import canonical
+from withhold.domain.canonical_json import canonical
 from withhold.domain.names import Position
 from withhold.domain.notes import encoded
 from withhold.domain.statements import FACTS, MAX_NUMBER, MAX_TIME

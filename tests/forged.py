@@ -7,22 +7,15 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from withhold.adapters.signing import SeedSigner
 from withhold.domain import jws, receipts
 from withhold.domain.absence import Kind, TagProof, dataset_id, leaf_root, secret_commitment, tag_of
+from withhold.domain.canonical_json import Json, canonical
 from withhold.domain.checkpoints import Checkpoint, LogKey, Trust, signed
-from withhold.domain.ledger import (
-    PUBLIC,
-    SEALED,
-    Json,
-    canonical,
-    entry_bytes,
-    public_commitment,
-    sealed_commitment,
-)
+from withhold.domain.ledger import PUBLIC, SEALED, entry_bytes, public_commitment, sealed_commitment
 from withhold.domain.names import Position
 from withhold.domain.notes import SignatureType, encoded
 from withhold.domain.proofs import LogProof
@@ -98,7 +91,7 @@ def facts(of: bytes, **changes: Any) -> Facts:
         subject="ana",
         surface="console",
     )
-    return found._replace(**changes)
+    return replace(found, **changes)
 
 
 def receipt(

@@ -20,12 +20,12 @@ import withhold
 from withhold.adapters.embedded import open_embedded
 from withhold.adapters.signing import verifies
 from withhold.domain import dataset_proofs
+from withhold.domain.canonical_json import Json
 from withhold.domain.checkpoints import Trust
 from withhold.domain.dataset_proofs import Verdict
 from withhold.domain.datasets import Dataset, parse_ref
 from withhold.domain.directory import SubjectKind
 from withhold.domain.interactions import Interaction, InteractionKind, Message
-from withhold.domain.ledger import Json
 from withhold.domain.names import AccountId, OrganizationId, PlanId, Position, ProductId
 from withhold.domain.policy import Role
 from withhold.domain.vectors import Bits, withheld

@@ -12,20 +12,18 @@ from pathlib import Path
 
 import apsw
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.adapters.notes import control_in, note, notes
 from tests.fakes.ledger import POLICY, ports_over
-from tests.json_values import json_values
 from withhold.adapters.clock import SystemClock
-from withhold.adapters.store.sqlite.codec import encode_body, encode_subject
+from withhold.adapters.store.sqlite.codec import encode_subject
 from withhold.adapters.store.sqlite.control import Control, connect
 from withhold.adapters.store.sqlite.credentials import SqliteCredentials
 from withhold.adapters.store.sqlite.keys import BLOCK, FIRST_BLOCK, SubjectKeys
 from withhold.adapters.store.sqlite.ledger import SqliteLedger
 from withhold.domain.directory import SubjectKind
-from withhold.domain.ledger import Event, EventKind, Json, canonical
+from withhold.domain.ledger import Event, EventKind
 from withhold.domain.names import AccountId, Position, ProductId, SubjectNo
 from withhold.domain.standing import NEVER_OUT
 from withhold.errors import LockedByPlan, StateUnknown, StorageError, VerificationError
@@ -430,17 +428,6 @@ def test_many_keys_cost_few_flushes(tmp_path: Path) -> None:
     assert len(versions) <= 12
     before.close()
     keys.close()
-
-
-VALUES = json_values(
-    st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**63), st.text(TEXT)),
-    st.text(TEXT),
-)
-
-
-@given(st.dictionaries(st.text(TEXT), VALUES))
-def test_bodies_are_written_in_the_canonical_form(body: dict[str, Json]) -> None:
-    assert encode_body(body) == canonical(body)
 
 
 @pytest.fixture

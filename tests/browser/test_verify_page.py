@@ -17,7 +17,7 @@ from tests.browser.chromium import LOOKS, NARROW, WIDE, Look
 from tests.browser.site import Site
 from withhold.adapters.signing import verifies
 from withhold.domain import receipts as files
-from withhold.domain.ledger import canonical
+from withhold.domain.canonical_json import canonical
 from withhold.domain.names import Position
 from withhold.domain.receipts import Document
 from withhold.errors import VerificationError

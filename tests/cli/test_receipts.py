@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.conftest import Shell, failing
 from withhold.adapters.signing import SeedSigner
-from withhold.domain.ledger import canonical
+from withhold.domain.canonical_json import canonical
 from withhold.domain.notes import SignatureType
 
 

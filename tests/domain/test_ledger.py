@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.json_values import json_values
 from withhold.domain.ledger import (
     CHAIN_START,
     ENTRY_BYTES,
     PUBLIC,
     SEALED,
-    canonical,
     chained,
     check_entry,
     commitment_in,
@@ -27,26 +24,7 @@ from withhold.domain.ledger import (
 from withhold.domain.names import Position
 from withhold.errors import VerificationError
 
-TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
-VALUES = json_values(
-    st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), TEXT),
-    st.text("abz_", max_size=4),
-)
 BODY = b'{"kind":"opted_out"}'
-
-
-@given(st.dictionaries(st.text("abz_", max_size=4), VALUES))
-def test_the_canonical_form_loses_nothing_and_is_one(body: dict[str, object]) -> None:
-    written = canonical(body)  # type: ignore[arg-type]
-    assert json.loads(written) == body
-    turned = dict(reversed(body.items()))
-    assert canonical(turned) == written  # type: ignore[arg-type]
-
-
-def test_the_canonical_form_is_that_of_rfc_8785() -> None:
-    body = {"b": [True, None], "a": 'é\n\u2028"', "c": {"z": 1, "y": -5}}
-    expected = '{"a":"é\\n\u2028\\"","b":[true,null],"c":{"y":-5,"z":1}}'
-    assert canonical(body) == expected.encode()  # type: ignore[arg-type]
 
 
 def test_an_entry_is_built_as_documented() -> None:

@@ -12,8 +12,8 @@ import pytest
 from tests.issued import CONSENT, checked, full, provider, redacted, sign_up, trust, turn
 from withhold.adapters.signing import SeedSigner, verifies
 from withhold.domain import jws, receipts
+from withhold.domain.canonical_json import canonical
 from withhold.domain.checkpoints import LogKey, Trust
-from withhold.domain.ledger import canonical
 from withhold.domain.notes import SignatureType
 from withhold.domain.receipts import MAX_BYTES, Verified
 from withhold.domain.statements import FACTS
@@ -253,9 +253,7 @@ def test_a_line_of_an_unknown_key_whose_name_is_no_name_or_not_utf_8_is_refused(
     line = f"— other {base64.b64encode(bytes(68)).decode()}\\n".encode()
     longer = data.removesuffix(b'"}\n') + line + b'"}\n'
     assert checked(ports, longer).is_signed
-    message = refused(ports, longer.replace(b" other ", b" oth\xffer "))
-    assert "step 1" in message
-    assert "UTF-8" in message
+    assert "step 1" in refused(ports, longer.replace(b" other ", b" oth\xffer "))
     for space in ("\ufeff", "\x85", "\u2003"):
         message = refused(ports, longer.replace(b" other ", f" oth{space}er ".encode()))
         assert "step 4" in message and "a name" in message, ascii(space)

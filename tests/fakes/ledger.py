@@ -24,6 +24,7 @@ from tests.fakes.sessions import MemorySessions
 from withhold.adapters.store.sqlite.consent import ArrayTable
 from withhold.domain import policy_file
 from withhold.domain.absence import secret_commitment, tag_secret
+from withhold.domain.canonical_json import Json, canonical
 from withhold.domain.directory import Directory, PlanParties, Subject, SubjectKind
 from withhold.domain.erasure import Past
 from withhold.domain.ledger import (
@@ -33,8 +34,6 @@ from withhold.domain.ledger import (
     SEALED,
     Event,
     EventKind,
-    Json,
-    canonical,
     chained,
     check_entry,
     entry_bytes,

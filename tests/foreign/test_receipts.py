@@ -16,7 +16,7 @@ from joserfc.jwk import OKPKey
 
 from tests.house.tree import ROOT
 from tests.issued import full, provider, redacted, sign_up, turn
-from withhold.domain.ledger import canonical
+from withhold.domain.canonical_json import canonical
 from withhold.services import log, receipts
 
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")

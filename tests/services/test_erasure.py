@@ -18,8 +18,9 @@ from tests.services.test_new_products import AGENT
 from tests.simulator import STUDIO, VIBE, Provider, interaction, turns
 from withhold.adapters.embedded import open_embedded
 from withhold.adapters.signing import verifies
+from withhold.domain.canonical_json import canonical
 from withhold.domain.directory import Subject, SubjectKind
-from withhold.domain.ledger import canonical, commitment_in, public_commitment
+from withhold.domain.ledger import commitment_in, public_commitment
 from withhold.domain.names import AccountId, Position, SubjectNo
 from withhold.domain.proofs import parse_proof
 from withhold.errors import (

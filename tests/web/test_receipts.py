@@ -15,8 +15,8 @@ from tests.web.conftest import Api
 from tests.web.test_pages import parsed
 from withhold.adapters.signing import verifies
 from withhold.domain import receipts as files
+from withhold.domain.canonical_json import canonical
 from withhold.domain.checkpoints import Trust
-from withhold.domain.ledger import canonical
 from withhold.formats.receipt_words import told
 from withhold.web import receipt_page, verify_page
 

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from withhold.domain.ledger import Json
+from withhold.domain.canonical_json import Json
 from withhold.errors import StorageError
 
 

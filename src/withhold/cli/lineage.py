@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from withhold.adapters.events import EventFile
-from withhold.domain.ledger import Json
+from withhold.domain.canonical_json import Json
 from withhold.errors import WithholdError
 from withhold.formats import openlineage
 from withhold.formats.openlineage import Run, State

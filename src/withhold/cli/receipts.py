@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from functools import partial
 from pathlib import Path
@@ -274,7 +275,7 @@ def _document(found: Verified) -> dict[str, object]:
         "position": found.position,
         "log": found.facts.log,
         "key": found.key_id,
-        "facts": found.facts._asdict(),
+        "facts": dataclasses.asdict(found.facts),
         "checkpoint": {
             "size": found.checkpoint.head.size,
             "root": found.checkpoint.head.root.hex(),

@@ -1,1 +1,1 @@
-"""The rules: values and pure functions, standard library only."""
+"""The rules: values and pure functions, standard library only (but for JSON, `canonical_json`)."""

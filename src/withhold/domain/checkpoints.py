@@ -26,8 +26,8 @@ Not here: the arithmetic of signatures (`ports.signing`), whether two heads agre
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from withhold.domain.notes import (
@@ -96,12 +96,24 @@ class Trust:
         log_keys: its keys; one of them must have signed.
         witnesses: keys of witnesses.
         quorum: how many of the witnesses must have signed, at least.
+        known: all of these keys, by name and id.
+
+    Raises:
+        InputError: two of the keys cannot be told apart.
     """
 
     origin: str
     log_keys: tuple[LogKey, ...]
     witnesses: tuple[NoteKey, ...] = ()
     quorum: int = 0
+    known: Mapping[tuple[str, bytes], NoteKey] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        known: dict[tuple[str, bytes], NoteKey] = {}
+        for key in (*[each.key for each in self.log_keys], *self.witnesses):
+            if known.setdefault((key.name, key.id), key) != key:
+                raise InputError(f"keys: two of {key.name!r} have one id; rename one of them")
+        object.__setattr__(self, "known", known)
 
 
 class OpenedCheckpoint(NamedTuple):
@@ -211,7 +223,6 @@ def opened(note: bytes, trust: Trust, verifies: Verifies) -> OpenedCheckpoint:
 
     Raises:
         VerificationError: its form, its origin or a signature does not hold, or too few signed it.
-        InputError: two of the trusted keys cannot be told apart.
     """
     # 1. the note, and its text, have the one form they can have
     parsed = parse_note(note)
@@ -223,12 +234,11 @@ def opened(note: bytes, trust: Trust, verifies: Verifies) -> OpenedCheckpoint:
             f"{trust.origin!r}; a key of the log {checkpoint.origin[:100]!r} is needed"
         )
     # 3. every line of a known key holds; lines of others count for nothing
-    known = _known(trust)
     times: dict[tuple[str, bytes], int] = {}
     for line in parsed.signatures:
         named = line.name, line.key_id
-        if named in known:
-            times[named] = checked(known[named], line, checkpoint, verifies, parsed.text)
+        if key := trust.known.get(named):
+            times[named] = checked(key, line, checkpoint, verifies, parsed.text)
     # 4. the log itself signed it, with a key that may sign a tree of this size
     signed_by = tuple(
         [
@@ -251,15 +261,6 @@ def opened(note: bytes, trust: Trust, verifies: Verifies) -> OpenedCheckpoint:
             f"checkpoint: expected at least {trust.quorum} witnesses, got {len(witnessed)}"
         )
     return OpenedCheckpoint(checkpoint, signed_by, witnessed)
-
-
-def _known(trust: Trust) -> dict[tuple[str, bytes], NoteKey]:
-    known: dict[tuple[str, bytes], NoteKey] = {}
-    for key in (*[each.key for each in trust.log_keys], *trust.witnesses):
-        found = known.setdefault((key.name, key.id), key)
-        if found is not key and found != key:
-            raise InputError(f"keys: two of {key.name!r} have one id; rename one of them")
-    return known
 
 
 def checked(

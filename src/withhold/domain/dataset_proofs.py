@@ -42,13 +42,12 @@ from withhold.domain.absence import (
     secret_commitment,
     tag_of,
 )
+from withhold.domain.canonical_json import Json, canonical
 from withhold.domain.checkpoints import OpenedCheckpoint, Trust, opened, parse_checkpoint
 from withhold.domain.ledger import (
     PUBLIC,
     SEALED,
     EventKind,
-    Json,
-    canonical,
     entry_bytes,
     public_commitment,
     sealed_commitment,
@@ -249,7 +248,6 @@ def check(document: Mapping[str, object], trust: Trust | None, verifies: Verifie
 
     Raises:
         VerificationError: it does not follow; the message names the step and says what.
-        InputError: two of the trusted keys cannot be told apart.
     """
     step = "1 (form)"
     try:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from withhold.domain.absence import dataset_id
 from withhold.domain.admission import Reason
-from withhold.domain.ledger import Json, canonical
+from withhold.domain.canonical_json import Json, canonical
 from withhold.domain.names import FileNo, Position, ProductId
 from withhold.errors import InputError
 

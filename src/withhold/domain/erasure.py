@@ -19,9 +19,9 @@ from collections.abc import Iterable
 from hashlib import sha256
 from typing import NamedTuple
 
+from withhold.domain.canonical_json import Json, canonical
 from withhold.domain.changes import At, Change, put_out
 from withhold.domain.directory import Choice, Subject
-from withhold.domain.ledger import Json, canonical
 from withhold.domain.names import Position
 from withhold.domain.standing import Becomes, Effect
 

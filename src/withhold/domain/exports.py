@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from withhold.domain.admission import Reason
+from withhold.domain.canonical_json import Json
 from withhold.domain.datasets import DatasetRef
-from withhold.domain.ledger import Json
 from withhold.domain.names import Position, ProductId
 from withhold.domain.policy import Purpose
 from withhold.errors import InputError

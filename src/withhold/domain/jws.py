@@ -24,7 +24,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from withhold.domain.ledger import canonical
+from withhold.domain.canonical_json import canonical
 from withhold.domain.notes import NoteKey, encoded
 from withhold.errors import VerificationError
 

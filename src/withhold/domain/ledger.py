@@ -31,18 +31,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from withhold.domain.canonical_json import Json, canonical
 from withhold.domain.directory import PlanParties, Subject
 from withhold.domain.names import Ordinal, Position, ProductId, SubjectNo
 from withhold.domain.standing import Effect
 from withhold.errors import VerificationError
-
-Json = str | int | bool | None | list["Json"] | dict[str, "Json"]
 
 CHAIN_START = bytes(32)
 SEALED, PUBLIC = 0, 1
@@ -50,8 +48,7 @@ _LEAF, _OPEN = b"withhold/leaf/v1\0", b"withhold/public/v1\0"
 _HIDDEN = b"withhold/hidden/v1\0"
 _ENTRY, _CHAIN = b"withhold/entry/v1\0", b"withhold/chain/v1\0"
 NOTHING: Mapping[str, Json] = {}
-_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
-BLIND_BYTES = 32
+BLIND_BYTES = OPENING_BYTES = 32
 ENTRY_BYTES = len(_ENTRY) + 8 + 1 + 32
 
 
@@ -114,11 +111,6 @@ class Event(NamedTuple):
     hidden: Mapping[str, Json] = NOTHING
 
 
-def canonical(body: Mapping[str, Json]) -> bytes:
-    """Return the canonical JSON of an event body (RFC 8785 for the values we allow)."""
-    return _encode(body).encode()
-
-
 def opening(subject_key: bytes, sequence: int) -> bytes:
     """Return ``r``, the 32 bytes that open the commitment of a subject's event."""
     return hmac.digest(subject_key, b"r" + sequence.to_bytes(8, "big"), "sha256")
@@ -127,7 +119,7 @@ def opening(subject_key: bytes, sequence: int) -> bytes:
 def hidden(subject_key: bytes, sequence: int, name: str, value: Json) -> Json:
     """Return what stands in an event for a member whose value names somebody else."""
     blind = hmac.digest(subject_key, b"h" + sequence.to_bytes(8, "big") + name.encode(), "sha256")
-    return {"hidden": hashlib.sha256(_HIDDEN + blind + _encode(value).encode()).hexdigest()}
+    return {"hidden": hashlib.sha256(_HIDDEN + blind + canonical(value)).hexdigest()}
 
 
 def sealed_commitment(r: bytes, event: bytes) -> bytes:

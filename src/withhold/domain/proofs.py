@@ -102,7 +102,6 @@ def check_proof(leaf: bytes, proof: LogProof, trust: Trust, verifies: Verifies) 
 
     Raises:
         VerificationError: it does not follow; the message says what.
-        InputError: two of the trusted keys cannot be told apart.
     """
     # 1. the leaf hash is the caller's; 2. origin and the log's signature; 3. witnesses
     found = opened(proof.checkpoint, trust, verifies)

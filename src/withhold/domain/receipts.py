@@ -29,20 +29,18 @@ Not here: what is read from a ledger (`services.receipts`), words for people (`f
 from __future__ import annotations
 
 import hmac
-import json
-import re
 from collections.abc import Mapping
-from json.encoder import encode_basestring
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from withhold.domain import jws
+from withhold.domain.canonical_json import Json, canonical, parsed, reader
 from withhold.domain.checkpoints import Checkpoint, Trust, opened, parse_checkpoint
 from withhold.domain.ledger import (
     ENTRY_BYTES,
+    OPENING_BYTES,
     PUBLIC,
     SEALED,
-    Json,
-    canonical,
     entry_bytes,
     public_commitment,
     sealed_commitment,
@@ -50,7 +48,7 @@ from withhold.domain.ledger import (
 from withhold.domain.names import Position
 from withhold.domain.notes import NoteKey, SignatureType, Verifies, parse_note
 from withhold.domain.proofs import LogProof, parse_proof
-from withhold.domain.statements import MAX_NUMBER, Facts, Form, facts_in, says, statement
+from withhold.domain.statements import Facts, Form, facts_in, says, statement
 from withhold.domain.steps import Step
 from withhold.domain.tree import check_inclusion, leaf_hash
 from withhold.errors import VerificationError, WithholdError
@@ -63,21 +61,7 @@ FORMATS = {
 }
 TYPES = {Form.FULL: "withhold-receipt+jws", Form.REDACTED: "withhold-redacted-receipt+jws"}
 _FORMAT_OF = {form: name for name, form in FORMATS.items()}
-_FULL_BEGINS = b'{"event":'
-_FULL_ENDS = f',"format":"{_FORMAT_OF[Form.FULL]}"'.encode()
 _REDACTED_BEGINS = f'{{"format":"{_FORMAT_OF[Form.REDACTED]}"'.encode()
-_SIGNED_BEGINS = b',"jws":"'
-_REST = re.compile(  # of a file, behind its statement
-    rb'"(?P<opening>,"opening":(?:null|"([0-9a-f]{64})"))?'
-    rb',"position":([1-9][0-9]{0,18}),"proof":(.*)\}\n?',
-    re.DOTALL,
-)
-_ODD = bytes((*range(32), *b'"\\'))  # what stands in no text as it is
-_LINE_ENDS = (b"\\n", b"\n", 1)  # what is escaped in a proof, and of it the backslash is odd
-_QUOTES = (b'\\"', b'"', 2)  # what is escaped in most events; both bytes of it are odd
-_DIGITS = bytes.maketrans(b"123456789", b"000000000")
-_LONG = b"0" * len(str(MAX_NUMBER))  # where such digits stand, a number may be too large
-_ONE_FORM = "a receipt in its one form: texts as canonical JSON writes them"
 _OPENS = "the record is the one that the entry commits to, and the statement says what it says"
 _STAYS_CLOSED = (
     "not in this form: the record; that it is what the statement says is the provider's word"
@@ -99,15 +83,29 @@ _NO_KEYS = "not checked: who signed"
 Document = dict[str, Json]
 
 
-class _Parts(NamedTuple):
-    """The members of a file; of a redacted one, event and opening are None."""
+@dataclass(frozen=True, slots=True)
+class _Redacted:
+    """The members of a redacted receipt's file."""
 
-    form: Form
-    event: str | None
-    opening: bytes | None
-    signed: str
+    format: str
+    jws: str
     position: int
-    proof: bytes
+    proof: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Full:
+    """The members of a full receipt's file."""
+
+    event: str
+    format: str
+    jws: str
+    opening: str | None
+    position: int
+    proof: str
+
+
+_full, _redacted = reader(_Full), reader(_Redacted)
 
 
 class Verified(NamedTuple):
@@ -211,12 +209,12 @@ def verify(data: bytes, trust: Trust | None, verifies: Verifies) -> Verified:
     step = "1 (form)"
     try:
         parts = _parsed(data)
-        signed, proof = jws.parse(parts.signed), _proof(parts.proof)
+        signed, proof = jws.parse(parts.jws), _proof(parts.proof)
         step = "2 (statement)"
         facts, entry = _facts(signed, parts)
         step = "3 (record)"
-        if parts.event is not None:
-            _check_record(parts.event, parts.opening, facts, entry)
+        if isinstance(parts, _Full):
+            _check_record(parts, facts, entry)
         step = "4 (checkpoint)"
         checkpoint, signers, witnessed = _checkpoint(proof, trust, verifies)
         _expect(checkpoint.origin == facts.log, "a checkpoint of the log that the statement names")
@@ -266,88 +264,43 @@ def read(document: Document) -> Verified:
     return verify(encoded(document), None, lambda _key, _message, _signature: False)
 
 
-def _parsed(data: bytes) -> _Parts:
-    """Take a file apart: its members stand in one order, and no text of it has their names in quotes.
-
-    (A quotation mark inside a text has a backslash before it, so that what is looked for here cannot be
-    inside one.)
-    """
+def _parsed(data: bytes) -> _Full | _Redacted:
     if len(data) > MAX_BYTES:
         raise VerificationError(f"expected at most {MAX_BYTES} bytes, got {len(data)}")
-    begin = data.find(_SIGNED_BEGINS)
-    end = data.find(b'"', begin + len(_SIGNED_BEGINS))
-    before, signed = data[: max(begin, 0)], data[begin + len(_SIGNED_BEGINS) : end]
-    found = _REST.fullmatch(data, end)
-    is_full = before.startswith(_FULL_BEGINS) and before.endswith(_FULL_ENDS)
-    if (
-        not (found and signed.isascii())
-        or is_full is (found["opening"] is None)
-        or not (is_full or before == _REDACTED_BEGINS)
-    ):
+    text = data.removesuffix(b"\n")
+    is_redacted = text.startswith(_REDACTED_BEGINS)
+    try:
+        parts = _redacted(text) if is_redacted else _full(text)
+        is_one_form = canonical(parts) == text and FORMATS.get(parts.format) is _form(parts)
+    except (VerificationError, UnicodeEncodeError):
+        is_one_form = False
+    if not is_one_form:
         raise VerificationError(
             "expected a receipt in its one form: canonical JSON with exactly the members of its format, "
             "byte for byte as it was given"
         )
-    _, opening, position, proof = found.groups()
-    _expect(int(position) <= MAX_NUMBER, "a position that is exact in JSON")
-    parts = signed.decode("ascii"), int(position), _unquoted(proof, *_LINE_ENDS)
-    if not is_full:
-        return _Parts(Form.REDACTED, None, None, *parts)
-    r = None if opening is None else bytes.fromhex(opening.decode())
-    return _Parts(Form.FULL, _event(before[len(_FULL_BEGINS) : -len(_FULL_ENDS)]), r, *parts)
+    if isinstance(parts, _Full) and parts.opening is not None:
+        is_whole = len(_bytes(parts.opening)) == OPENING_BYTES
+        _expect(is_whole, f"an opening of {OPENING_BYTES} bytes")
+    return parts
 
 
-def _event(data: bytes) -> str:
-    try:
-        return _unquoted(data, *_QUOTES).decode()
-    except UnicodeDecodeError:
-        raise VerificationError(f"expected {_ONE_FORM}") from None
+def _form(parts: _Full | _Redacted) -> Form:
+    return Form.FULL if isinstance(parts, _Full) else Form.REDACTED
 
 
-def _unquoted(data: bytes, escape: bytes, meant: bytes, odd: int) -> bytes:
-    """Return the text that a JSON string stands for; only one string stands for it.
-
-    As a rule nothing but one sign is escaped in it. Then as many odd bytes as these escapes have are all
-    there are, and reading the string and writing it anew, at twice the cost, would show nothing more.
-    That it is UTF-8 is then left to whoever reads the text.
-
-    Args:
-        data: the string, with its quotation marks.
-        escape: how the sign is written that is escaped as a rule.
-        meant: the sign.
-        odd: how many bytes of the escape stand in no text as they are.
-    """
-    inner = data[1:-1]
-    text = meant.join(inner.split(escape))  # in two thirds of the time that `replace` takes
-    escapes = len(inner) - len(text)
-    odd_bytes = len(inner) - len(inner.translate(None, _ODD))
-    if odd_bytes == odd * escapes and data == b'"%b"' % inner:
-        return text
-    try:
-        value = json.loads(data.decode())
-        text = value.encode() if isinstance(value, str) else b""
-        is_one_form = isinstance(value, str) and encode_basestring(value).encode() == data
-    except (ValueError, RecursionError):  # not UTF-8, not JSON, half of a character
-        is_one_form = False
-    _expect(is_one_form, _ONE_FORM)
-    return text
-
-
-def _proof(data: bytes) -> LogProof:
-    proof = parse_proof(data)
-    try:
-        proof.checkpoint.decode()  # what stands above it is ASCII
-    except UnicodeDecodeError:
-        raise VerificationError(f"expected {_ONE_FORM}, in UTF-8") from None
+def _proof(text: str) -> LogProof:
+    proof = parse_proof(text.encode())
     _expect(proof.extra is None, "a proof without anything that nobody vouches for")
     return proof
 
 
-def _facts(signed: jws.Jws, parts: _Parts) -> tuple[Facts, bytes]:
+def _facts(signed: jws.Jws, parts: _Full | _Redacted) -> tuple[Facts, bytes]:
     """Return what is said, and the entry that it is said of."""
-    _expect(signed.type == TYPES[parts.form], "a statement for a receipt of this format")
+    form = _form(parts)
+    _expect(signed.type == TYPES[form], "a statement for a receipt of this format")
     facts = facts_in(signed.payload)
-    _expect(facts.form == parts.form, "facts for a receipt of this format")
+    _expect(facts.form == form, "facts for a receipt of this format")
     _expect(facts.position == parts.position, "the position that the file names")
     entry = _bytes(facts.entry)
     is_formed = len(entry) == ENTRY_BYTES and entry[-33] in {SEALED, PUBLIC}
@@ -365,43 +318,16 @@ def _bytes(text: str) -> bytes:
     return data
 
 
-def _check_record(event: str, opening: bytes | None, facts: Facts, entry: bytes) -> None:
-    committed = event.encode()
-    if opening is None:
-        expected = entry_bytes(facts.position, PUBLIC, public_commitment(committed))
+def _check_record(parts: _Full, facts: Facts, entry: bytes) -> None:
+    event = parts.event.encode()
+    if parts.opening is None:
+        expected = entry_bytes(facts.position, PUBLIC, public_commitment(event))
     else:
-        expected = entry_bytes(facts.position, SEALED, sealed_commitment(opening, committed))
+        commitment = sealed_commitment(bytes.fromhex(parts.opening), event)
+        expected = entry_bytes(facts.position, SEALED, commitment)
     _expect(hmac.compare_digest(entry, expected), "an event and an opening that give the entry")
-    read = _exactly if _LONG in committed.translate(_DIGITS) else _quickly
-    try:
-        said, _ = read(event)
-        # another text of the same values, or one that says a thing twice, could be read in two ways
-        is_event = isinstance(said, dict) and _written(said) == event
-    except (ValueError, RecursionError):
-        is_event = False
-    _expect(is_event, "an event that is a JSON object in canonical form, byte for byte")
-    _expect(says(facts, said), "a statement that says what the event says")
-
-
-def _exact(digits: str) -> int:
-    """Return a number that every reader of JSON takes for the same, as RFC 8785 asks for."""
-    if len(digits) > len(str(-MAX_NUMBER)) or abs(number := int(digits)) > MAX_NUMBER:
-        raise ValueError("a number beyond those that are exact everywhere")
-    return number
-
-
-def _no_number(_text: str) -> Json:
-    raise ValueError("a number that is not whole")
-
-
-# making a decoder takes longer than reading an event, and looking at each number half as long again
-_quickly = json.JSONDecoder(parse_float=_no_number, parse_constant=_no_number).raw_decode
-_exactly = json.JSONDecoder(
-    parse_int=_exact, parse_float=_no_number, parse_constant=_no_number
-).raw_decode
-_written = json.JSONEncoder(  # as `canonical` does; what was just read has no circles to look for
-    ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False
-).encode
+    # another text of the same values, or one that says a thing twice, could be read in two ways
+    _expect(says(facts, parsed(event)), "a statement that says what the event says")
 
 
 def _checkpoint(

@@ -20,23 +20,20 @@ Not here: signing and checking (`receipts`), the entry's bytes (`ledger`).
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from functools import lru_cache
-from json.encoder import encode_basestring
-from operator import attrgetter, itemgetter
-from types import NoneType
-from typing import Any, NamedTuple, get_args, get_type_hints
+from operator import attrgetter
+from typing import Any
 
-from withhold.domain.ledger import EventKind, Json, canonical
+from withhold.domain.canonical_json import MAX_NUMBER, Json, canonical, reader
+from withhold.domain.ledger import EventKind
 from withhold.domain.names import Position
 from withhold.domain.policy import LegalBasis, Policy, Purpose
 from withhold.domain.times import utc
 from withhold.errors import VerificationError
 
-MAX_NUMBER = 2**53 - 1  # RFC 8785: the largest that is exact for every reader of JSON
 MAX_TIME = 253_402_300_800_000  # the year 10000, in milliseconds: where calendars of programs end
 
 FACTS = "withhold:facts"
@@ -51,9 +48,6 @@ _CONTEXT: Json = {
     FACTS: {"@type": "@json"},
     "xsd": "http://www.w3.org/2001/XMLSchema#",
 }
-_quoted = encode_basestring
-_facts_in = json.JSONDecoder().raw_decode
-_PLACE = re.compile(r'"\{(\w+)\}"')
 _OUT, _INTEREST = EventKind.OPTED_OUT.value, LegalBasis.LEGITIMATE_INTEREST.value
 _CHOICES = {EventKind.OPTED_OUT.value: "dpv:OptingOutFromProcess"} | {
     EventKind.OPTED_IN.value: "dpv:OptingInToProcess"
@@ -75,7 +69,8 @@ class Form(StrEnum):
     REDACTED = "redacted"  # to show to others
 
 
-class Facts(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Facts:
     """What a statement says.
 
     Attributes:
@@ -117,22 +112,12 @@ class Facts(NamedTuple):
 
     def redacted(self) -> Facts:
         """Return the same without whose it is, where the control stood, when it was asked for."""
-        return self._replace(
-            form=Form.REDACTED.value, subject=None, surface=None, requested_at=None
+        return replace(
+            self, form=Form.REDACTED.value, subject=None, surface=None, requested_at=None
         )
 
 
-# what a statement writes anew
-_WRITTEN = ("recorded", "requested", "identifier", "id")
-_NUMBERS = ("position", "recorded_at", "requested_at")
-_numbers = attrgetter(*_NUMBERS)
-_Takes = Callable[[tuple[object, ...]], tuple[Any, ...]]
-_TYPES = tuple(  # exactly these, so that no boolean passes for a number
-    tuple(int if each is Position else each for each in (get_args(hint) or (hint,)))
-    for hint in get_type_hints(Facts).values()
-)
-
-
+_read = reader(Facts)
 _TOLD = (  # by the event itself
     "holder",
     "kind",
@@ -144,11 +129,8 @@ _TOLD = (  # by the event itself
     "surface",
 )
 _told = attrgetter(*_TOLD)
-
-
-@lru_cache(maxsize=256)  # few combinations ever come
-def _are_right(types: tuple[type, ...]) -> bool:
-    return all(each in allowed for each, allowed in zip(types, _TYPES, strict=True))
+_NAMES = {field.name for field in fields(Facts)}
+_HALVES = "expected facts without halves of characters"
 
 
 def facts_of(
@@ -185,7 +167,7 @@ def facts_of(
         "purpose": purpose,
         "status": _status(kind, event.get("before"), basis),
     }
-    return parse_facts({name: found[name] for name in Facts._fields})
+    return parse_facts(found)
 
 
 def says(facts: Facts, event: Mapping[str, Json]) -> bool:
@@ -210,22 +192,21 @@ def _status(kind: Json, before: Json, basis: Json) -> str | None:
     return "ConsentWithdrawn" if before == "in" else "ConsentRefused"
 
 
-def parse_facts(said: Json) -> Facts:
-    """Return facts from their JSON.
+def parse_facts(said: Mapping[str, Json]) -> Facts:
+    """Return facts by name.
 
     Raises:
-        VerificationError: one is missing, unknown, or of another type.
+        VerificationError: one is missing, unknown, of another type, or nothing that an entry can have.
     """
-    return _parsed(said)[0]
+    if said.keys() != _NAMES:
+        raise VerificationError("expected exactly the facts of a receipt")
+    try:
+        return _checked(_read(canonical(said)))
+    except UnicodeEncodeError:
+        raise VerificationError(_HALVES) from None
 
 
-def _parsed(said: Json) -> tuple[Facts, tuple[type, ...]]:
-    if not isinstance(said, dict) or tuple(said) != Facts._fields:
-        raise VerificationError("expected exactly the facts of a receipt, in order")
-    facts = Facts._make(said.values())
-    types = tuple(map(type, facts))
-    if not _are_right(types):
-        raise VerificationError("expected facts of the documented types")
+def _checked(facts: Facts) -> Facts:
     if not (
         0 < facts.position <= MAX_NUMBER
         and 0 <= facts.recorded_at < MAX_TIME
@@ -235,7 +216,7 @@ def _parsed(said: Json) -> tuple[Facts, tuple[type, ...]]:
         raise VerificationError("expected a position, times and a status that an entry can have")
     if facts.form != Form.FULL and facts != facts.redacted():
         raise VerificationError("expected a redacted receipt that tells nothing of whose it is")
-    return facts, types
+    return facts
 
 
 @lru_cache(maxsize=64)
@@ -244,129 +225,72 @@ def _statuses(kind: str, basis: str | None) -> tuple[str | None, ...]:
     return (_status(kind, "in", basis), _status(kind, None, basis))
 
 
-class _Shape(NamedTuple):
-    """What two statements have in common that differ in their texts and numbers alone."""
-
-    kind: str
-    status: str | None
-    basis: str | None
-    purpose: str | None
-    is_organization: bool
-    types: tuple[type, ...]
-
-    def has(self, name: str) -> bool:
-        """Return whether a fact is told."""
-        return self.types[Facts._fields.index(name)] is not NoneType
-
-
 def statement(facts: Facts) -> bytes:
     """Return the statement of facts: canonical JSON, the payload that is signed.
-
-    Writing it anew is much of what checking a receipt costs. So its text is put together once for each
-    shape, with places for what differs.
 
     Raises:
         VerificationError: a fact has half of a character in it, which no UTF-8 can stand for.
     """
-    return _written(facts, tuple(map(type, facts)))
-
-
-def _written(facts: Facts, types: tuple[type, ...]) -> bytes:
-    text, texts, places = _template(
-        facts.kind,
-        facts.status,
-        facts.basis,
-        facts.purpose,
-        facts.holder == "organization",
-        types,
-    )
-    identifier = _quoted(f"{facts.log}/{facts.position}")
-    values = (
-        f'"{utc(facts.recorded_at)}"',
-        f'"{utc(facts.requested_at or 0)}"',
-        identifier,
-        '"urn:withhold:receipt:' + identifier[1:],
-        *_numbers(facts),
-        *map(_quoted, texts(facts)),
-    )
-    try:
-        return (text % places(values)).encode()
-    except UnicodeEncodeError:
-        raise VerificationError("expected facts without halves of characters") from None
-
-
-@lru_cache(maxsize=1024)  # few shapes ever come
-def _template(*parts: Any) -> tuple[str, _Takes, _Takes]:
-    """Return what the statements of a shape have in common.
-
-    Args:
-        parts: those of the `_Shape`, which is not made where what it leads to is at hand.
-
-    Returns:
-        Their canonical JSON with places for values; what takes the texts out of facts; and what takes
-        the values in the order of the places, out of what is written anew, numbers and those texts.
-    """
-    shape = _Shape(*parts)
-    said = dict(zip(Facts._fields, shape.types, strict=True))
-    texts = [name for name, each in said.items() if each is str]
-    found: dict[str, Json] = {
+    identifier = f"{facts.log}/{facts.position}"
+    said: dict[str, Any] = {
         "@context": _CONTEXT,
-        "@id": "{id}",
+        "@id": f"urn:withhold:receipt:{identifier}",
         "@type": "withhold:Receipt",
-        "dct:identifier": "{identifier}",
-        FACTS: {name: f"{{{name}}}" for name in Facts._fields},
+        "dct:identifier": identifier,
+        FACTS: facts,
     }
-    if shape.status is not None:
-        found |= {
-            "@type": "dpv:ConsentReceipt",
-            "dct:conformsTo": {"@id": "dpv-27560:receipt"},
-            "dpv:hasRecordOfActivity": _record(shape),
-        }
-    untold = {f'"{{{name}}}"' for name, each in said.items() if each is NoneType}
-    text = _PLACE.sub(lambda at: "null" if at[0] in untold else at[0], canonical(found).decode())
-    values = (*_WRITTEN, *_NUMBERS, *texts)
-    places = map(values.index, _PLACE.findall(text))
-    return _PLACE.sub("%s", text), attrgetter(*texts), itemgetter(*places)
+    if facts.status is not None:
+        said["@type"] = "dpv:ConsentReceipt"
+        said["dct:conformsTo"] = {"@id": "dpv-27560:receipt"}
+        said["dpv:hasRecordOfActivity"] = _record(facts, identifier)
+    try:
+        return canonical(said)
+    except UnicodeEncodeError:
+        raise VerificationError(_HALVES) from None
 
 
-def _record(shape: _Shape) -> dict[str, Json]:
+def _record(facts: Facts, identifier: str) -> dict[str, Json]:
     """Return the consent record of a choice."""
-    status: dict[str, Json] = {"@type": f"dpv:{shape.status}"}
-    if shape.has("surface"):
-        status["dpv:hasIndicationMethod"] = "{surface}"
-    if shape.has("requested_at"):
-        status["dpv:isIndicatedAtTime"] = {"@type": "xsd:dateTime", "@value": "{requested}"}
+    status: dict[str, Json] = {"@type": f"dpv:{facts.status}"}
+    if facts.surface is not None:
+        status["dpv:hasIndicationMethod"] = facts.surface
+    if facts.requested_at is not None:
+        status["dpv:isIndicatedAtTime"] = _time(facts.requested_at)
     found: dict[str, Json] = {
         "@type": "dpv:ConsentRecord",
         "dct:conformsTo": {"@id": "dpv-27560:record"},
-        "dct:created": {"@type": "xsd:dateTime", "@value": "{recorded}"},
-        "dct:identifier": "{identifier}",
+        "dct:created": _time(facts.recorded_at),
+        "dct:identifier": identifier,
         "dpv:hasConsentStatus": status,
-        "dpv:hasDataController": {"@type": "dpv:DataController", "dct:identifier": "{log}"},
-        "dpv:hasProcess": _process(shape),
+        "dpv:hasDataController": {"@type": "dpv:DataController", "dct:identifier": facts.log},
+        "dpv:hasProcess": _process(facts),
     }
-    if shape.has("subject"):
-        kind = "dpv:Organisation" if shape.is_organization else "dpv:DataSubject"
-        found["dpv:hasDataSubject"] = {"@type": kind, "dct:identifier": "{subject}"}
-    if shape.has("notice"):
-        found["dpv:hasNotice"] = {"@type": "dpv:PrivacyNotice", "dct:identifier": "{notice}"}
+    if facts.subject is not None:
+        kind = "dpv:Organisation" if facts.holder == "organization" else "dpv:DataSubject"
+        found["dpv:hasDataSubject"] = {"@type": kind, "dct:identifier": facts.subject}
+    if facts.notice is not None:
+        found["dpv:hasNotice"] = {"@type": "dpv:PrivacyNotice", "dct:identifier": facts.notice}
     return found
 
 
-def _process(shape: _Shape) -> dict[str, Json]:
+def _process(facts: Facts) -> dict[str, Json]:
     """Return the use of the data that the choice is about."""
     found: dict[str, Json] = {
         "@type": "dpv:Process",
-        "dct:identifier": "{product}",
-        "dct:title": "{label}",
-        "dpv:hasEntityInvolvement": {"@id": _CHOICES[shape.kind]},
-        "dpv:hasLegalBasis": {"@id": _BASES.get(shape.basis or "", "dpv:LegalBasis")},
+        "dct:identifier": facts.product,
+        "dct:title": facts.label,
+        "dpv:hasEntityInvolvement": {"@id": _CHOICES[facts.kind]},
+        "dpv:hasLegalBasis": {"@id": _BASES.get(facts.basis or "", "dpv:LegalBasis")},
     }
-    if shape.purpose is not None:
-        found["dpv:hasPurpose"] = {"@id": _PURPOSES.get(shape.purpose, "dpv:Purpose")}
-    if shape.status == "LegitimateInterestObjected":
+    if facts.purpose is not None:
+        found["dpv:hasPurpose"] = {"@id": _PURPOSES.get(facts.purpose, "dpv:Purpose")}
+    if facts.status == "LegitimateInterestObjected":
         found["dpv:hasRight"] = {"@id": "eu-gdpr:A21"}
     return found
+
+
+def _time(milliseconds: int) -> Json:
+    return {"@type": "xsd:dateTime", "@value": utc(milliseconds)}
 
 
 def facts_in(payload: bytes) -> Facts:
@@ -377,13 +301,9 @@ def facts_in(payload: bytes) -> Facts:
     """
     # they stand last, and a quotation mark inside a text has a backslash before it
     begin = payload.rfind(_FACTS_BEGIN)
-    try:
-        said, _ = _facts_in(payload[begin + len(_FACTS_BEGIN) :].decode())
-    except (ValueError, RecursionError):
-        begin = -1
     if begin < 0:
         raise VerificationError("expected a statement with the facts of a receipt at its end")
-    facts, types = _parsed(said)
-    if _written(facts, types) != payload:
+    facts = _checked(_read(payload[begin + len(_FACTS_BEGIN) : -1]))
+    if statement(facts) != payload:
         raise VerificationError("expected a statement that says what its facts say, and no more")
     return facts

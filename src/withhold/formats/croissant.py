@@ -15,8 +15,8 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from withhold import __version__
+from withhold.domain.canonical_json import Json
 from withhold.domain.exports import ExportStatement, Shard
-from withhold.domain.ledger import Json
 from withhold.domain.policy import Purpose
 from withhold.domain.times import utc
 

@@ -13,8 +13,8 @@ from pathlib import PurePath
 
 import yaml
 
+from withhold.domain.canonical_json import Json
 from withhold.domain.exports import ExportStatement
-from withhold.domain.ledger import Json
 from withhold.domain.times import utc
 from withhold.formats.croissant import described, usage
 

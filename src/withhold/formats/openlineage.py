@@ -21,9 +21,9 @@ from enum import Enum
 
 from withhold import __version__
 from withhold.domain.admission import Reason
+from withhold.domain.canonical_json import Json
 from withhold.domain.datasets import Dataset, DatasetRef
 from withhold.domain.exports import ExportStatement
-from withhold.domain.ledger import Json
 from withhold.domain.names import ProductId
 from withhold.domain.times import utc
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from withhold.domain.ledger import Json
+from withhold.domain.canonical_json import Json
 from withhold.domain.names import Position
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from withhold.domain.admission import Standings
+from withhold.domain.canonical_json import Json
 from withhold.domain.directory import Directory, Subject, SubjectKind
 from withhold.domain.erasure import Past
-from withhold.domain.ledger import Event, EventKind, Json
+from withhold.domain.ledger import Event, EventKind
 from withhold.domain.names import PartyNo, Position, ProductId, SubjectNo
 from withhold.domain.parties import PartyKind
 from withhold.domain.policy import Policy

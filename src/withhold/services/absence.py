@@ -15,10 +15,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from withhold.domain.absence import TagProof, tag_of
+from withhold.domain.canonical_json import Json
 from withhold.domain.dataset_proofs import DatasetProof, ShownEntry, Verdict, check, parse
 from withhold.domain.datasets import Dataset, DatasetRef, Tagging
 from withhold.domain.directory import Subject, SubjectKind
-from withhold.domain.ledger import Json, broken
+from withhold.domain.ledger import broken
 from withhold.domain.names import AccountId
 from withhold.domain.notes import Verifies
 from withhold.domain.steps import Step

@@ -24,8 +24,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from withhold.domain.admission import Reason
+from withhold.domain.canonical_json import Json
 from withhold.domain.datasets import Dataset, Tagging, committed_body, tagged_body
-from withhold.domain.ledger import EventKind, Json
+from withhold.domain.ledger import EventKind
 from withhold.domain.names import Position
 from withhold.domain.vectors import Bits, ConsentVector
 from withhold.errors import VerificationError

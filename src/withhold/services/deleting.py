@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from withhold.domain.ledger import DeletedRow, Event, EventKind, Json
+from withhold.domain.canonical_json import Json
+from withhold.domain.ledger import DeletedRow, Event, EventKind
 from withhold.domain.names import SubjectNo
 from withhold.ports import Ports, Transaction
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from withhold.domain.accounts import Opening, Opens, Roles, merged, moved, opened, outs_of
+from withhold.domain.canonical_json import Json
 from withhold.domain.directory import Directory, Subject, SubjectKind
-from withhold.domain.ledger import EventKind, Json
+from withhold.domain.ledger import EventKind
 from withhold.domain.names import AccountId, OrganizationId, PlanId, ProductId, SubjectNo
 from withhold.domain.parties import PartyKind
 from withhold.domain.policy import Role

@@ -19,9 +19,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from withhold.domain.canonical_json import Json
 from withhold.domain.directory import SubjectKind
 from withhold.domain.erasure import erased, history
-from withhold.domain.ledger import Event, EventKind, Json
+from withhold.domain.ledger import Event, EventKind
 from withhold.domain.names import AccountId, Position, SubjectNo
 from withhold.ports import Ports, Transaction
 from withhold.services.events import here

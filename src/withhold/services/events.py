@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from withhold.domain.canonical_json import Json
 from withhold.domain.changes import At, Change
-from withhold.domain.ledger import NOTHING, Event, EventKind, Json
+from withhold.domain.ledger import NOTHING, Event, EventKind
 from withhold.domain.names import Position
 from withhold.errors import EntryErased, VerificationError
 from withhold.ports import Clock, Ports, Record, Transaction

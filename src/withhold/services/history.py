@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import cast
 
-from withhold.domain.ledger import EventKind, Json
+from withhold.domain.canonical_json import Json
+from withhold.domain.ledger import EventKind
 from withhold.domain.names import Position, ProductId
 from withhold.domain.receipts import Document
 from withhold.domain.standing import Becomes

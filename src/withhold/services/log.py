@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
+from withhold.domain.canonical_json import Json
 from withhold.domain.checkpoints import Checkpoint, Trust, parse_checkpoint
-from withhold.domain.ledger import Event, EventKind, Json
+from withhold.domain.ledger import Event, EventKind
 from withhold.domain.names import Position
 from withhold.domain.notes import parse_note
 from withhold.errors import InputError, VerificationError

@@ -21,9 +21,10 @@ from functools import partial
 from itertools import islice
 
 from withhold.domain import policy_file
+from withhold.domain.canonical_json import Json
 from withhold.domain.changes import At
 from withhold.domain.directory import PlanParties, Subject, SubjectKind
-from withhold.domain.ledger import Event, EventKind, Json
+from withhold.domain.ledger import Event, EventKind
 from withhold.domain.names import PartyNo, PlanId, Position, ProductId, SubjectNo
 from withhold.domain.parties import PartyKind
 from withhold.domain.policy import Policy, changes

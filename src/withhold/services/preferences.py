@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from withhold.domain.canonical_json import Json
 from withhold.domain.changes import At, Change
 from withhold.domain.directory import Choice, Directory, Subject, SubjectKind
-from withhold.domain.ledger import EventKind, Json
+from withhold.domain.ledger import EventKind
 from withhold.domain.names import AccountId, Position, ProductId
 from withhold.domain.policy import Policy
 from withhold.domain.preferences import (

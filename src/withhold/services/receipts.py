@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping
 
 from withhold.domain import receipts
-from withhold.domain.ledger import Json
+from withhold.domain.canonical_json import Json
 from withhold.domain.names import Position
 from withhold.domain.notes import Verifies
 from withhold.domain.proofs import LogProof

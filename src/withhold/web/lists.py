@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from litestar import Response
 
+from withhold.domain.canonical_json import canonical
 from withhold.domain.datasets import parse_ref
-from withhold.domain.ledger import EventKind, canonical
+from withhold.domain.ledger import EventKind
 from withhold.domain.names import Position, ProductId
 from withhold.domain.policy import Policy
 from withhold.errors import InputError, UnknownDataset, UnknownReceipt

@@ -28,8 +28,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from withhold.domain.canonical_json import Json
 from withhold.domain.exports import ExportStatement, Shard
-from withhold.domain.ledger import Json
 from withhold.domain.names import Position
 from withhold.errors import InputError, StorageError
 from withhold.formats import croissant, dataset_card

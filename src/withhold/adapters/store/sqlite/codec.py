@@ -35,10 +35,6 @@ decode_subject = _decoder.decode
 """Return the subject of such bytes."""
 
 
-encode_body = msgspec.json.Encoder(order="deterministic").encode
-"""Return the bytes of an event body: those of `domain.ledger.canonical`, many times faster."""
-
-
 def pack_effects(effects: Sequence[Effect]) -> bytes | None:
     """Return the column value of an entry's effects, None when it has none."""
     if not effects:

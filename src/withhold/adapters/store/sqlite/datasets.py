@@ -21,6 +21,7 @@ from withhold.adapters.store.sqlite.log import SqliteLog
 from withhold.adapters.store.sqlite.withdrawn import withdrawals_between
 from withhold.domain import fence
 from withhold.domain.admission import Reason
+from withhold.domain.canonical_json import canonical
 from withhold.domain.datasets import (
     Dataset,
     DatasetRef,
@@ -31,7 +32,7 @@ from withhold.domain.datasets import (
     tagged_body,
 )
 from withhold.domain.fence import Withdrawal
-from withhold.domain.ledger import Event, EventKind, broken, canonical
+from withhold.domain.ledger import Event, EventKind, broken
 from withhold.domain.names import FileNo, Position, ProductId
 from withhold.errors import FenceClosed, NameTaken
 

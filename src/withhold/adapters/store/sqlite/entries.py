@@ -18,15 +18,15 @@ import apsw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from withhold.adapters.store.sqlite.codec import KIND_CODE, KINDS, effect_pairs, encode_body
+from withhold.adapters.store.sqlite.codec import KIND_CODE, KINDS, effect_pairs
 from withhold.adapters.store.sqlite.keys import SubjectKeys
+from withhold.domain.canonical_json import Json, canonical
 from withhold.domain.erasure import Past
 from withhold.domain.ledger import (
     CHAIN_START,
     NOTHING,
     PUBLIC,
     EventKind,
-    Json,
     broken,
     chained,
     entry_bytes,
@@ -51,7 +51,7 @@ def head_of(connection: apsw.Connection) -> Position:
 def seal(key: bytes, body: bytes, entry: bytes, hidden: Mapping[str, Json] = NOTHING) -> bytes:
     """Return a body, and what it hides, encrypted under a subject's key and bound to its entry."""
     nonce = os.urandom(NONCE_BYTES)
-    plain = body + _BESIDE + encode_body(hidden) if hidden else body
+    plain = body + _BESIDE + canonical(hidden) if hidden else body
     return nonce + AESGCM(_body_key(key)).encrypt(nonce, plain, entry)
 
 

@@ -21,7 +21,6 @@ import apsw
 from withhold.adapters.store.sqlite.codec import (
     KIND_CODE,
     decode_subject,
-    encode_body,
     encode_subject,
     pack_effects,
 )
@@ -35,6 +34,7 @@ from withhold.adapters.store.sqlite.directory import (
 from withhold.adapters.store.sqlite.entries import past_of, seal
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.domain.absence import secret_commitment, tag_secret
+from withhold.domain.canonical_json import Json, canonical
 from withhold.domain.directory import PlanParties, Subject, SubjectKind
 from withhold.domain.erasure import Past
 from withhold.domain.ledger import (
@@ -45,7 +45,6 @@ from withhold.domain.ledger import (
     SEALED,
     Event,
     EventKind,
-    Json,
     chained,
     entry_bytes,
     hidden,
@@ -203,7 +202,7 @@ class SqliteTransaction:
             plain = _body(event)
             if event.kind in PERSONAL:
                 plain["blind"] = os.urandom(BLIND_BYTES).hex()
-            body = encode_body(plain)
+            body = canonical(plain)
             previous = 0 if subject is None else self.subject(subject).last
             entry = entry_bytes(position, PUBLIC, public_commitment(body))
         else:
@@ -256,7 +255,7 @@ class SqliteTransaction:
             stated["tag_secret"] = secret_commitment(tag_secret(key)).hex()
         for name, value in event.hidden.items():
             stated[name] = hidden(key, record.sequence, name, value)
-        body = encode_body(stated)
+        body = canonical(stated)
         commitment = sealed_commitment(opening(key, record.sequence), body)
         entry = entry_bytes(position, SEALED, commitment)
         sealed = seal(key, body, entry, event.hidden)

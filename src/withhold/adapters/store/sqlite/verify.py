@@ -25,13 +25,13 @@ from withhold.adapters.store.sqlite.directory import read_plans
 from withhold.adapters.store.sqlite.entries import past_of, unsealed
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.domain.absence import secret_commitment, tag_secret
+from withhold.domain.canonical_json import Json
 from withhold.domain.erasure import Past, history
 from withhold.domain.ledger import (
     CHAIN_START,
     PUBLIC,
     SEALED,
     EventKind,
-    Json,
     broken,
     check_entry,
     entry_bytes,
