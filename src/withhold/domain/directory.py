@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from withhold.domain.names import PartyNo, PlanId, Position, ProductId, SubjectNo
@@ -30,14 +30,14 @@ OPEN = Position(2**63 - 1)
 """``until`` of what has not ended."""
 
 
-class SubjectKind(Enum):
+class SubjectKind(StrEnum):
     """What a subject is."""
 
     ACCOUNT = "account"  # who logs in; a person
     ORGANIZATION = "organization"  # a tenant that holds settings for its members
 
 
-class Choice(Enum):
+class Choice(StrEnum):
     """What a holder said itself."""
 
     IN = "in"  # an explicit opt-in; a move that is not on before and after clears it

@@ -33,7 +33,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import NamedTuple
 
 from withhold.domain.canonical_json import Json, canonical
@@ -52,7 +52,7 @@ BLIND_BYTES = OPENING_BYTES = 32
 ENTRY_BYTES = len(_ENTRY) + 8 + 1 + 32
 
 
-class EventKind(Enum):
+class EventKind(StrEnum):
     """What an entry records."""
 
     POLICY_ADOPTED = "policy_adopted"  # public; carries the effects on plan parties

@@ -114,7 +114,8 @@ def turning(ports: Ports, request: PreferenceRequest) -> Callable[[Transaction],
         PreconditionFailed: an on names an older entry than the one that stands.
     """
     if request.requested_at is None:
-        request = request._replace(requested_at=ports.clock.now_ms())
+        # the last member; `_replace` would take three times as long
+        request = PreferenceRequest(*request[:-1], ports.clock.now_ms())
     return lambda transaction: _set(ports, transaction, request)
 
 
@@ -184,7 +185,9 @@ def _turned(directory: Directory, request: PreferenceRequest) -> Subject:
     subject = directory.find(request.kind, request.id)
     # an off is taken as long as there is a standing: the product may have left the policy
     if subject is None or request.allowed or request.product not in subject.holdings:
-        subject = _holder(directory, request.kind, request.id, request.product)
+        directory.policy.product(request.product)
+    if subject is None:
+        raise unknown(request.kind, request.id)
     _check_actor(directory, subject, request)
     return subject
 
@@ -315,11 +318,10 @@ def _record(
     before: Choice | None,
 ) -> PreferenceStatus:
     own = change.record.holdings[request.product]
-    said = None if before is None else before.value
     body: dict[str, Json] = {
         "product": request.product,
-        "holder": change.record.kind.value,
-        "before": said,  # what the holder had said until then
+        "holder": change.record.kind,
+        "before": before,  # what the holder had said until then
         "surface": request.surface,
         "actor": request.actor,
         "notice": request.notice,
