@@ -7,6 +7,9 @@ whole way through `services.preferences.set_preference`: lookup, rule, sealed en
 record, the tree of the log, the flush, and the signed checkpoint. The bare side is the same SQLite with
 the same settings and one small row.
 
+Both sides are measured in both states of the write-ahead log (`log_state`), each against the other in the
+same one: over a log that was written once, as in a server that has run a while, and from an empty one.
+
 Many clients are the tasks of one event loop, each of which waits for its answer before it asks again, as
 the requests of the HTTP server do, with its loop and its settings of the garbage collector; the same number
 of threads stands beside them.
@@ -31,6 +34,7 @@ from rich.table import Table
 
 import withhold
 from bench.command import run
+from bench.log_state import written_over
 from withhold.adapters.clock import SystemClock
 from withhold.adapters.store.sqlite.control import Control, connect
 from withhold.adapters.store.sqlite.keys import SubjectKeys
@@ -55,7 +59,7 @@ TARGET_PER_SECOND = 15_000
 
 
 @contextmanager
-def opened(folder: Path, accounts: int) -> Iterator[Ports]:
+def opened(folder: Path, accounts: int) -> Iterator[tuple[Ports, Control]]:
     """Open a ledger with this many accounts."""
     control = Control(folder / "control.db")
     keys = SubjectKeys(folder / "keys.db")
@@ -67,7 +71,7 @@ def opened(folder: Path, accounts: int) -> Iterator[Ports]:
     for first in range(0, accounts, 10_000):
         numbers = range(first, min(first + 10_000, accounts))
         directory.put_accounts(ports, [AccountRequest(AccountId(f"a{n}")) for n in numbers])
-    yield ports
+    yield ports, control
     control.close()
     keys.close()
 
@@ -97,9 +101,16 @@ class Client:
         await appends.append(self._ports.ledger, change)
 
 
-def bare_insert(folder: Path) -> Callable[[], None]:
-    """Return a function that inserts one small row durably, with the ledger's own settings."""
-    connection = connect(folder / "bare.db")
+def bare_insert(file: Path, log_bytes: int) -> Callable[[], None]:
+    """Return a function that inserts one small row durably, with the ledger's own settings.
+
+    Args:
+        file: of the database, which is made.
+        log_bytes: how much of its log is there already, to be written over.
+    """
+    connection = connect(file)
+    if log_bytes:
+        written_over(connection, log_bytes)
     connection.execute(
         "CREATE TABLE bare(no INTEGER PRIMARY KEY, who TEXT, allowed INTEGER) STRICT"
     )
@@ -113,10 +124,10 @@ def bare_insert(folder: Path) -> Callable[[], None]:
 
 
 def raw_flush(folder: Path) -> Callable[[], None]:
-    """Return a function that writes 4 KB into a file that is already allocated, and flushes it."""
+    """Return a function that writes 4 KB over what a file has there already, and flushes it."""
     size = 64 * 1024 * 1024
     file = os.open(folder / "raw", os.O_RDWR | os.O_CREAT)
-    os.posix_fallocate(file, 0, size)
+    os.pwrite(file, os.urandom(size), 0)
     os.fsync(file)
     page, state = os.urandom(4096), [0]
 
@@ -187,13 +198,21 @@ def main(
     accounts: int = 100_000, toggles: int = 5_000, clients: int = 64, folder: Path | None = None
 ) -> dict[str, float]:
     """Measure, print a table, and return the figures."""
-    with tempfile.TemporaryDirectory(dir=folder) as name, opened(Path(name), accounts) as ports:
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as name,
+        opened(Path(name), accounts) as (ports, control),
+    ):
         here = Path(name)
         own = accounts // 10  # of the one client; the others belong to the many
         one = Client(ports, range(accounts - own, accounts), seed=4711)
         many = [Client(ports, range(n, accounts - own, clients), seed=n) for n in range(clients)]
-        sides = {"toggle": one.toggle, "insert": bare_insert(here), "flush": raw_flush(here)}
+        log_bytes = (here / "control.db-wal").stat().st_size
+        insert = bare_insert(here / "bare.db", log_bytes)
+        sides = {"toggle": one.toggle, "insert": insert, "flush": raw_flush(here)}
         seconds = in_turns(sides, toggles)
+        control.truncate_log()
+        first = bare_insert(here / "first.db", 0)
+        seconds |= in_turns({"first_toggle": one.toggle, "first_insert": first}, toggles)
         collect_less()  # as the server does; the one client above has Python's own settings
         per_second = together(ports, many, toggles * 16)
     figures = {
@@ -204,7 +223,11 @@ def main(
             ("p99", statistics.quantiles(samples, n=100)[98]),
         )
     }
+    figures["log_mb"] = log_bytes / 1e6
     figures["times_bare_insert"] = figures["toggle_median_us"] / figures["insert_median_us"]
+    figures["first_times_bare_insert"] = (
+        figures["first_toggle_median_us"] / figures["first_insert_median_us"]
+    )
     figures["times_raw_flush"] = figures["toggle_median_us"] / figures["flush_median_us"]
     figures["toggles_per_second"] = per_second["tasks"]
     figures["toggles_per_second_threads"] = per_second["threads"]
@@ -216,11 +239,16 @@ def _print(figures: dict[str, float], clients: int) -> None:
     table = Table(title="A durable toggle")
     for column in ("", "measured", "target"):
         table.add_column(column)
-    for side in ("toggle", "insert", "flush"):
-        median, p99 = figures[f"{side}_median_us"], figures[f"{side}_p99_us"]
-        table.add_row(f"{side}, one client", f"{median:,.0f} us (p99 {p99:,.0f})", "")
-    ratio = f"{figures['times_bare_insert']:.2f} x"
-    table.add_row("toggle : bare insert", ratio, f"at most {TARGET_RATIO} x")
+    over = f"over a log of {figures['log_mb']:.0f} MB"
+    for state, where, sides in (
+        ("", over, ("toggle", "insert", "flush")),
+        ("first_", "from an empty log", ("toggle", "insert")),
+    ):
+        for side in sides:
+            median, p99 = figures[f"{state}{side}_median_us"], figures[f"{state}{side}_p99_us"]
+            table.add_row(f"{side}, {where}", f"{median:,.0f} us (p99 {p99:,.0f})", "")
+        ratio = f"{figures[f'{state}times_bare_insert']:.2f} x"
+        table.add_row(f"toggle : bare insert, {where}", ratio, f"at most {TARGET_RATIO} x")
     table.add_row("toggle : raw flush", f"{figures['times_raw_flush']:.2f} x", "")
     rate = f"{figures['toggles_per_second']:,.0f} / s"
     table.add_row(f"{clients} clients of a loop", rate, f"at least {TARGET_PER_SECOND:,} / s")

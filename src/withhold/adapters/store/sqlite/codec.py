@@ -1,8 +1,8 @@
 """How values of the domain are kept in columns: subjects, effects, kinds of events.
 
 A subject's record is MessagePack of its fields, filled up so that it mostly keeps its length when it
-changes; an effect is five bytes, so that a million entries are read as one array. These columns are derived: the truth is the entries, and `SqliteLedger.verify`
-compares.
+changes; an effect is five bytes, so that a million entries are read as one array. These columns are
+derived: the truth is the entries, and `SqliteLedger.verify` compares.
 """
 
 from __future__ import annotations
