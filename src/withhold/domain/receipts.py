@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from withhold.domain import jws
-from withhold.domain.canonical_json import Json, canonical, parsed, reader
+from withhold.domain.canonical_json import MAX_NUMBER, Json, canonical, parsed, reader
 from withhold.domain.checkpoints import Checkpoint, Trust, opened, parse_checkpoint
 from withhold.domain.ledger import (
     ENTRY_BYTES,
@@ -279,6 +279,7 @@ def _parsed(data: bytes) -> _Full | _Redacted:
             "expected a receipt in its one form: canonical JSON with exactly the members of its format, "
             "byte for byte as it was given"
         )
+    _expect(0 < parts.position <= MAX_NUMBER, "a position that is exact in JSON")
     if isinstance(parts, _Full) and parts.opening is not None:
         is_whole = len(_bytes(parts.opening)) == OPENING_BYTES
         _expect(is_whole, f"an opening of {OPENING_BYTES} bytes")
