@@ -97,31 +97,9 @@ def test_an_epoch_ends_when_something_was_undone(control: Control) -> None:
     assert epochs[0] == epochs[1] < epochs[2]
 
 
-def test_an_epoch_goes_on_over_commits_until_somebody_else_writes(
-    control: Control, tmp_path: Path
-) -> None:
-    epochs: list[int] = []
-    look: Callable[[apsw.Connection], None] = lambda _: epochs.append(control.epoch)  # noqa: E731
-    other = Control(tmp_path / "control.db")
-    control.run(look)
-    control.run(note("own"))
-    other.run(lambda _: None)  # wrote nothing
-    control.run(look)
-    assert epochs[0] == epochs[1]
-    other.run(note("another's"))
-    control.run(look)
-    assert epochs[1] < epochs[2]
-    assert other.truncate_log()
-    control.run(note("own"))
-    control.run(look)
-    control.run(look)
-    assert epochs[3] == epochs[4]
-    other.close()
-
-
 def test_writers_that_wait_share_one_commit(control: Control) -> None:
     first_runs, may_end = threading.Event(), threading.Event()
-    numbers: list[int] = []
+    epochs: list[int] = []
 
     def slow(_: apsw.Connection) -> None:
         first_runs.set()
@@ -129,7 +107,7 @@ def test_writers_that_wait_share_one_commit(control: Control) -> None:
 
     def noted(text: str) -> Callable[[apsw.Connection], None]:
         def job(connection: apsw.Connection) -> None:
-            numbers.append(control.transactions)
+            epochs.append(control.epoch)
             note(text)(connection)
 
         return job
@@ -146,7 +124,7 @@ def test_writers_that_wait_share_one_commit(control: Control) -> None:
     for thread in (leader, *threads):
         thread.join()
     assert len(notes(control)) == 12
-    assert len(set(numbers)) == 1, "twelve waiting jobs took more than one transaction"
+    assert len(set(epochs)) == 1, "twelve waiting jobs took more than one transaction"
 
 
 def together(control: Control, *jobs: Callable[[apsw.Connection], object]) -> list[object]:

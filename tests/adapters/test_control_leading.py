@@ -26,12 +26,12 @@ def control(tmp_path: Path) -> Iterator[Control]:
 def test_submitted_jobs_share_a_commit_and_each_is_told(control: Control) -> None:
     told: queue.Queue[Outcome[int]] = queue.Queue()
     release = held(control, told)
-    before = control.transactions
+    before = control.epoch
     for number in range(20):
         control.submit(note(f"n{number}"), told.put)
     release.set()
     assert sorted(told.get(timeout=30).get() for _ in range(21)) == list(range(21))
-    assert control.transactions == before + 1  # one transaction for all twenty
+    assert control.epoch == before + 1  # one transaction for all twenty
     assert notes(control) == [f"n{number}" for number in range(20)]
 
 

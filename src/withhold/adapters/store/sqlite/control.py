@@ -14,8 +14,7 @@ Invariants:
 - a job that raises leaves no trace and the others proceed. Jobs refuse before they write, so there is
   nothing to undo; when one did write, the transaction is undone and the others run again, each alone,
   which costs less than a savepoint around every job. A job must therefore be repeatable;
-- many processes may use one database: nothing read before BEGIN is trusted inside it, unless the database
-  says after BEGIN that nobody else has written since.
+- many processes may use one database: nothing read before BEGIN is trusted inside it.
 
 Source: design section 4; SQLite "Write-Ahead Logging" and "PRAGMA synchronous".
 Not here: what the tables mean (`schema`), positions and chains (`ledger`).
@@ -161,9 +160,7 @@ class Control:
         self._is_led = False
         self._crew = _crew()
         self._owner = 0
-        self._transactions = 0
         self._epoch = 0
-        self._version: object = None
         self._memory: tuple[int, object] = (0, None)
         self._idle: deque[apsw.Connection] = deque()
         self._is_closed = False
@@ -177,15 +174,10 @@ class Control:
     def epoch(self) -> int:
         """A number that changes whenever what a job saw before may no longer hold.
 
-        Within one epoch only jobs of this object wrote anything, in one transaction or several, and
-        nothing was undone; a memory of the head is good for that long and no longer.
+        Within one epoch only the jobs of one transaction wrote anything, and nothing was undone; a
+        transaction's memory of the head is good for that long and no longer.
         """
         return self._epoch
-
-    @property
-    def transactions(self) -> int:
-        """How many transactions were begun; jobs that see the same number are in one."""
-        return self._transactions
 
     @property
     def memory(self) -> object:
@@ -317,7 +309,8 @@ class Control:
 
     def _commit(self, batch: list[Ticket[object]]) -> None:
         try:
-            self._begin()
+            self._writer.execute("BEGIN IMMEDIATE")
+            self._epoch += 1
             spoiled = any(self._attempt(ticket) for ticket in batch)
             if not spoiled and self._follower is not None:
                 self._follower.before_commit(self._writer)
@@ -333,14 +326,6 @@ class Control:
         for ticket in batch:
             if ticket.error is None:  # the one that spoiled it has its answer
                 self._commit([ticket])
-
-    def _begin(self) -> None:
-        """Begin a transaction; the epoch goes on if nobody else wrote since the last one."""
-        self._writer.execute("BEGIN IMMEDIATE")
-        self._transactions += 1
-        version = self._writer.execute("PRAGMA data_version").get
-        if version != self._version:
-            self._version, self._epoch = version, self._epoch + 1
 
     def _attempt(self, ticket: Ticket[object]) -> bool:
         """Run one job; return True when it raised and left a trace. Its error is for its caller."""

@@ -71,11 +71,11 @@ class SqliteLedger:
     def transaction(self, connection: apsw.Connection) -> SqliteTransaction:
         """Return the ledger's part of a running job of `Control.run`; nowhere else."""
         current = self._control.memory
-        if not isinstance(current, SqliteTransaction):
-            current = SqliteTransaction(connection, self._keys, self._policies)
-            self._control.leave(current)
-        current.go_on(self._control.transactions)
-        return current
+        if isinstance(current, SqliteTransaction):
+            return current
+        fresh = SqliteTransaction(connection, self._keys, self._policies)
+        self._control.leave(fresh)
+        return fresh
 
     def head(self) -> Position:
         """Return the position of the last durable entry, by any process; 0 when there is none."""

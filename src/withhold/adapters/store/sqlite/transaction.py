@@ -65,8 +65,8 @@ _PAGE = 1_000  # subjects read at once when a change concerns all
 class SqliteTransaction:
     """The directory at the head inside a write transaction; implements `ports.Transaction`.
 
-    Good for one epoch of `Control`, which may be several transactions: it remembers the head and what was
-    added since, and is thrown away as soon as anything was undone or somebody else wrote.
+    Good for one epoch of `Control`: it remembers the head and what was added since, and is thrown
+    away as soon as anything was undone.
     """
 
     def __init__(self, connection: apsw.Connection, keys: SubjectKeys, policies: Policies) -> None:
@@ -75,6 +75,7 @@ class SqliteTransaction:
         # used only where all it finds is taken before anything else is asked.
         self._cursor = connection.cursor()
         self._keys = keys
+        keys.refresh()
         self._policies = policies
         last = connection.execute(
             "SELECT position, chain FROM entries ORDER BY position DESC LIMIT 1"
@@ -87,13 +88,6 @@ class SqliteTransaction:
         self._in_force: tuple[Policy, Plans] | None = None
         self._next_subject = 0
         self._next_party = -1
-        self._number = 0
-
-    def go_on(self, number: int) -> None:
-        """Go on in the transaction of this number; what earlier ones added is on disk."""
-        if number != self._number:
-            self._number, self._first, self._added = number, self.head, []
-            self._keys.refresh()
 
     # --- reading ----------------------------------------------------------------------------------
 
