@@ -1,8 +1,8 @@
 """How values of the domain are kept in columns: subjects, effects, kinds of events.
 
-A subject's record is MessagePack of its fields, filled up so that it mostly keeps its length when it
-changes; an effect is five bytes, so that a million entries are read as one array. These columns are
-derived: the truth is the entries, and `SqliteLedger.verify` compares.
+A subject's record is MessagePack of its fields; an effect is five bytes, so that a million entries are
+read as one array. These columns are derived: the truth is the entries, and `SqliteLedger.verify`
+compares.
 """
 
 from __future__ import annotations
@@ -24,26 +24,15 @@ EFFECT = np.dtype([("party", "<u4"), ("becomes", "u1")])
 KINDS: tuple[EventKind, ...] = tuple(EventKind)
 KIND_CODE: dict[EventKind, int] = {kind: code for code, kind in enumerate(KINDS)}
 
-RECORD_STEP = 64
-_FILL = tuple(bytes([RECORD_STEP - over]) * (RECORD_STEP - over) for over in range(RECORD_STEP))
 _effect = struct.Struct("<IB")
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Subject)
 
+encode_subject = _encoder.encode
+"""Return the bytes of a subject's record."""
 
-def encode_subject(subject: Subject) -> bytes:
-    """Return the bytes of a subject's record: its last one says how many stand there for the length alone.
-
-    A row that keeps its length is written over in place. One that grows makes SQLite rearrange pages, and
-    after that it looks through its whole cache at the end of the transaction.
-    """
-    data = _encoder.encode(subject)
-    return data + _FILL[len(data) % RECORD_STEP]
-
-
-def decode_subject(record: bytes) -> Subject:
-    """Return the subject of such bytes."""
-    return _decoder.decode(record[: -record[-1]])
+decode_subject = _decoder.decode
+"""Return the subject of such bytes."""
 
 
 def pack_effects(effects: Sequence[Effect]) -> bytes | None:

@@ -14,7 +14,7 @@ import apsw
 
 from withhold.errors import StorageError
 
-VERSION = 4
+VERSION = 3
 APPLICATION_ID = 0x57483031  # "WH01": another program's database is never taken for ours
 
 # The ledger and what is derived from it. `entries` is the truth; `previous` is the position of the
