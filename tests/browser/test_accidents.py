@@ -56,6 +56,20 @@ def test_keeping_it_off_closes_the_question(
     assert opt_ins(shared, ana, before) == 0
 
 
+@FACES
+def test_escape_closes_the_question_and_the_switch_is_where_one_is_again(
+    shared: Site, visit: Visit, face: Face
+) -> None:
+    ana, before, visitor = at_an_off(shared, visit, face, WIDE)
+    visitor.control.click()
+    expect(visitor.turn_on).to_be_visible()
+    visitor.page.keyboard.press("Escape")
+    expect(visitor.turn_on).to_have_count(0)
+    expect(visitor.control).to_be_focused()
+    visitor.shows(on=False)
+    assert opt_ins(shared, ana, before) == 0
+
+
 @LOOKS
 @FACES
 def test_leaving_the_question_turns_nothing_on(

@@ -205,6 +205,20 @@ def test_a_page_that_the_policy_does_not_have_is_not_there(surfaces: Surfaces) -
         assert "There is no such page" in page.text
 
 
+def test_an_address_that_is_not_there_is_told_to_people_as_a_page_and_to_programs_as_a_problem(
+    surfaces: Surfaces,
+) -> None:
+    person = surfaces.person("free")
+    person.send("GET", "/nope", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert person.answer.status_code == 404
+    assert "There is no such page" in person.answer.text
+    assert '<a class="button" href="/">' in person.answer.text
+    for accept in ("*/*", "application/json"):
+        person.send("GET", "/nope", headers={"Accept": accept})
+        assert person.answer.status_code == 404
+        assert person.answer.json()["type"] == "urn:withhold:problem:not-found"
+
+
 def test_a_product_that_stands_on_another_page_is_not_turned_here(surfaces: Surfaces) -> None:
     person = surfaces.person("free")
     form = person.page.control("switch").form

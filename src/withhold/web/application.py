@@ -105,7 +105,7 @@ def _health(ports: Ports) -> Response[bytes]:
 
 def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     """Tell what the framework refused: to people as a page, to programs as a problem document."""
-    if refusals.is_page(request.url.path):
+    if refusals.is_page(request):
         return refusals.on_http_exception(request, error)
     return problems.on_http_exception(request, error)
 

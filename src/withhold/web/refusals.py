@@ -36,6 +36,7 @@ _WORDS: dict[int, tuple[str, str]] = {
         "The server cannot read its data. What was confirmed before stands; try again in a moment.",
     ),
 }
+_HOMES = {"/console/": "/console", "/m/": "/m"}  # where a person goes back to
 _READ_ONLY = (
     "This installation is read-only",
     (
@@ -84,9 +85,10 @@ HANDLERS: dict[int | type[Exception], Any] = {
 """What a router of pages tells instead of problem documents."""
 
 
-def is_page(path: str) -> bool:
-    """Return whether an address is one that people open."""
-    return any(path == base or path.startswith(base + "/") for base in ("/console", "/m"))
+def is_page(request: Request[Any, Any, Any]) -> bool:
+    """Return whether a person asks: for a page of a surface, or for whatever it is with a browser."""
+    asks = "text/html" in request.headers.get("accept", "")
+    return asks or any(f"{request.url.path}/".startswith(base) for base in _HOMES)
 
 
 def refusal(
@@ -97,7 +99,8 @@ def refusal(
 ) -> Response[Any]:
     """Return the page, or for a part of a page the sentence, that tells it."""
     title, text = words or _WORDS.get(status, _OTHER)
-    home = "/m" if f"{request.url.path}/".startswith("/m/") else "/console"
+    path = f"{request.url.path}/"
+    home = next((home for base, home in _HOMES.items() if path.startswith(base)), "/")
     values = {"title": title, "text": text, "home": home}
     if request.headers.get("hx-request") == "true":
         more = {"HX-Retarget": "#alerts", "HX-Reswap": "innerHTML"}

@@ -16,6 +16,12 @@
     }
   });
 
+  // Escape answers an open question as "Keep off" does.
+  document.addEventListener("keydown", (event) => {
+    const asked = event.key === "Escape" && event.target.closest(".ask");
+    if (asked) asked.querySelector("form:last-of-type button").click();
+  });
+
   // A page that the browser kept and brings back was told nothing meanwhile.
   addEventListener("pageshow", (event) => {
     if (event.persisted) location.reload();
