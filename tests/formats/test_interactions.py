@@ -77,7 +77,10 @@ BROKEN = [
     (line(messages=True), "messages: expected `array`, got `bool`"),
     (line(messages=[{"role": "user"}]), "messages[0]"),
     (line(messages=[{"role": "user", "content": 1}]), "messages[0].content: expected `str`"),
-    (line(messages=[{"role": "user", "content": "", "SECRET x": 1}]), "row: unknown field"),
+    (
+        line(messages=[{"role": "user", "content": "", "SECRET x": 1}]),
+        "messages[0]: unknown field",
+    ),
     (line(sha256="F" * 64), "sha256: expected 64 lower-case hexadecimal digits"),
     (line(sha256=SHA + "\n"), "sha256: expected 64 lower-case hexadecimal digits"),
     (line(attachments=SHA), "attachments: expected `array`"),
@@ -87,7 +90,7 @@ BROKEN = [
     (line(signals=True), "signals: expected `object"),
     (line(signals={"gpc": 1}), "signals.gpc: expected `bool`, got `int`"),
     (line(signals={"gpc": "1"}), "signals.gpc: expected `bool`, got `str`"),
-    (line(signals={"dnt": True}), "row: unknown field dnt"),
+    (line(signals={"dnt": True}), "signals: unknown field dnt"),
     (line(signals={"content_usage": ["SECRET"]}), "signals.content_usage: expected `str"),
     (line(signals={"content_usage": "x" * 8193}), "signals.content_usage: expected `str"),
 ]

@@ -296,13 +296,12 @@ def _reason(error: Exception) -> str:
     text = str(error)
     if isinstance(error, UnicodeError) or not isinstance(error, msgspec.ValidationError):
         return "row: not valid JSON; expected one JSON object in UTF-8"
-    unknown = text.startswith("Object contains unknown field")
-    named = _SAFE_FIELD.match(text)
-    if unknown:
-        return f"row: unknown field {named[1]}" if named else "row: unknown field"
     place = _PLACE.search(text)
+    field = (place[1].replace("[...]", "[]") if place else "") or "row"
+    if text.startswith("Object contains unknown field"):
+        named = _SAFE_FIELD.match(text)
+        return f"{field}: unknown field {named[1]}" if named else f"{field}: unknown field"
     what = text[: place.start()] if place else text
     if "matching regex" in what:
         what = "Expected 64 lower-case hexadecimal digits"
-    field = place[1].replace("[...]", "[]") if place else ""
-    return f"{field or 'row'}: {what[:1].lower()}{what[1:]}"
+    return f"{field}: {what[:1].lower()}{what[1:]}"
