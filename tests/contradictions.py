@@ -168,6 +168,13 @@ def _events() -> Iterator[tuple[str, bytes]]:
         "half a name": right.replace(b'"v":1', b'"v":1,"\\ud800":1'),
         "out of order": right.replace(b"{", b'{"z":1,', 1),
         "more": right.replace(b'"v":1', b'"v":1,"z":[{},[],null,true,""]'),
+        **{
+            f"{depth} deep around {inner[:3].decode()}": right.replace(
+                b'"v":1', b'"v":1,"z":' + b"[" * (depth - 1) + inner + b"]" * (depth - 1)
+            )
+            for depth in (16, 17, 400, 600, 900)
+            for inner in (b"1", b"9007199254740991", b'"9007199254740992"')
+        },
         "a prototype": right.replace(b"{", b'{"__proto__":{"kind":"opted_in"},', 1),
         "numbers as names": right.replace(b"{", b'{"10":1,"2":1,', 1),
         "high names": right.replace(b'"v":1', '"v":1,"\uffff":1,"\U0001f4a9":1'.encode()),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.json_values import json_values
-from withhold.domain.canonical_json import MAX_NUMBER, Json, canonical, parsed, reader
+from withhold.domain.canonical_json import MAX_DEPTH, MAX_NUMBER, Json, canonical, parsed, reader
 from withhold.errors import VerificationError
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -110,6 +110,25 @@ def test_a_text_that_two_readers_could_take_for_two_things_is_refused(text: byte
         parsed(text)
 
 
+@pytest.mark.parametrize("inner", [b"1", b"9007199254740991", b'"9007199254740992"'])
+@pytest.mark.parametrize(("opened", "closed"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_a_text_is_as_deep_as_documented_whoever_reads_it(
+    inner: bytes, opened: bytes, closed: bytes
+) -> None:
+    def nested(depth: int) -> bytes:
+        return b'{"a":' + opened * (depth - 1) + inner + closed * (depth - 1) + b"}"
+
+    assert canonical(parsed(nested(MAX_DEPTH))) == nested(MAX_DEPTH)
+    for depth in (MAX_DEPTH + 1, *range(100, 1200, 100)):
+        with pytest.raises(VerificationError):
+            parsed(nested(depth))
+
+
+def test_many_lists_beside_each_other_are_not_deep() -> None:
+    value: Json = [[each, {}] for each in range(40)]
+    assert parsed(canonical({"a": value})) == {"a": value}
+
+
 def test_the_largest_exact_numbers_are_read_and_digits_in_a_text_are_no_number() -> None:
     value: Json = ["9007199254740992", MAX_NUMBER, -MAX_NUMBER]
     assert parsed(canonical({"a": value})) == {"a": value}
@@ -128,7 +147,7 @@ class Named:
     number: int
 
 
-read_named = reader(Named)
+read_named = reader(Named, "a name and a number")
 
 
 @given(TEXT | st.none(), st.integers(-MAX_NUMBER, MAX_NUMBER))
@@ -155,7 +174,7 @@ def test_an_object_is_read_by_its_members(name: str | None, number: int) -> None
     ],
 )
 def test_other_members_are_refused(text: bytes) -> None:
-    with pytest.raises(VerificationError):
+    with pytest.raises(VerificationError, match="expected a name and a number"):
         read_named(text)
 
 

@@ -88,6 +88,22 @@ def test_half_of_a_character_in_a_proof_about_a_dataset_is_refused() -> None:
             dataset_proofs.check(document, forged.TRUST, verifies)
 
 
+@pytest.mark.parametrize("one", [True, 1.0, 2, "1", None])
+@pytest.mark.parametrize(
+    ("entry", "name"), [("tagging", "v"), ("account_entry", "v"), ("account_entry", "sequence")]
+)
+def test_what_only_equals_one_is_not_one_in_a_proof_about_a_dataset(
+    entry: str, name: str, one: object
+) -> None:
+    event = {**json.loads(forged.dataset_proof()[entry]["event"]), name: one}
+    argument = {"tagging": "tagging", "account_entry": "opened"}[entry]
+    document = forged.dataset_proof(**{argument: text_of(event).encode()})
+    with pytest.raises(VerificationError):
+        dataset_proofs.check(document, forged.TRUST, verifies)
+    right = forged.dataset_proof(**{argument: text_of({**event, name: 1}).encode()})
+    assert dataset_proofs.check(right, forged.TRUST, verifies).is_signed
+
+
 # --- the event has one form -----------------------------------------------------------------------
 
 

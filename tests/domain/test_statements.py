@@ -143,8 +143,8 @@ def test_what_is_signed_is_never_the_text_of_a_checkpoint(kind: str, payload: by
         ("a.b", "three parts"),
         ("a.b.c.d", "three parts"),
         ("e30.e30.e30", "names a key"),
-        ("bm90.e30.e30", "header of JSON"),
-        ("W10.e30.e30", "an object"),
+        ("bm90.e30.e30", "header: expected a JSON object"),
+        ("W10.e30.e30", "header: expected a JSON object"),
         ("é.e30.e30", "one form"),
         ("e31.e30.e30", "one form"),  # bits after the end that should be zero
         ("A" * 2000 + ".e30.e30", "at most 1024"),

@@ -79,7 +79,7 @@ BROKEN = [
     (line(messages=[{"role": "user", "content": 1}]), "messages[0].content: expected `str`"),
     (
         line(messages=[{"role": "user", "content": "", "SECRET x": 1}]),
-        "messages[0]: unknown field",
+        "row: unknown field",
     ),
     (line(sha256="F" * 64), "sha256: expected 64 lower-case hexadecimal digits"),
     (line(sha256=SHA + "\n"), "sha256: expected 64 lower-case hexadecimal digits"),

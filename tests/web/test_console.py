@@ -213,8 +213,13 @@ def test_an_address_that_is_not_there_is_told_to_people_as_a_page_and_to_program
     assert person.answer.status_code == 404
     assert "There is no such page" in person.answer.text
     assert '<a class="button" href="/">' in person.answer.text
-    for accept in ("*/*", "application/json"):
-        person.send("GET", "/nope", headers={"Accept": accept})
+    for path, accept in (
+        ("/nope", "*/*"),
+        ("/nope", "application/json"),
+        ("/v1/nope", "text/html,*/*;q=0.8"),
+        ("/log/nope", "text/html,*/*;q=0.8"),
+    ):
+        person.send("GET", path, headers={"Accept": accept})
         assert person.answer.status_code == 404
         assert person.answer.json()["type"] == "urn:withhold:problem:not-found"
 

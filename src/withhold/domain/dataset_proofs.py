@@ -26,7 +26,6 @@ Source: design section 6. Not here: making one (`services.absence`).
 from __future__ import annotations
 
 import hmac
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,7 +41,7 @@ from withhold.domain.absence import (
     secret_commitment,
     tag_of,
 )
-from withhold.domain.canonical_json import Json, canonical
+from withhold.domain.canonical_json import Json, parsed
 from withhold.domain.checkpoints import OpenedCheckpoint, Trust, opened, parse_checkpoint
 from withhold.domain.ledger import (
     PUBLIC,
@@ -290,7 +289,7 @@ def _checkpoint(proof: LogProof, trust: Trust | None, verifies: Verifies) -> Ope
 def _version_of(tagging: ShownEntry) -> tuple[str, str, Position]:
     """Return the version whose tags an entry has, the hash of its manifest, and its commit."""
     event = _event(tagging.event)
-    if event.get("kind") != EventKind.DATASET_TAGGED.value or event.get("v") != 1:
+    if event.get("kind") != EventKind.DATASET_TAGGED or not _is_one(event.get("v")):
         raise _refused("an entry that tags a dataset", "another kind")
     dataset, manifest, commit = event.get("dataset"), event.get("manifest"), event.get("commit")
     if not (isinstance(dataset, str) and isinstance(manifest, str) and _HASH.fullmatch(manifest)):
@@ -341,8 +340,8 @@ def _steps(found: Verdict) -> tuple[Step, ...]:
 def _account_of(proof: DatasetProof) -> AccountId:
     """Return whose entry it is, checked to be the opening that commits to the secret."""
     event = _event(proof.account_entry.event)
-    stated = (event.get("kind"), event.get("v"), event.get("sequence"))
-    if stated != (EventKind.ACCOUNT_OPENED.value, 1, 1):
+    is_first = _is_one(event.get("v")) and _is_one(event.get("sequence"))
+    if event.get("kind") != EventKind.ACCOUNT_OPENED or not is_first:
         raise _refused("the entry that opened the account", "another")
     committed = _hash(event.get("tag_secret"), "tag_secret")
     if not hmac.compare_digest(committed, secret_commitment(proof.secret)):
@@ -371,12 +370,13 @@ def _entry(value: object, fields: Mapping[str, type], where: str) -> ShownEntry:
 def _event(event: bytes) -> dict[str, Json]:
     """Return an event body, which has one form, so that it says one thing to every reader."""
     try:
-        body = json.loads(event)
-        if isinstance(body, dict) and canonical(body) == event:
-            return body
-    except (ValueError, RecursionError):
-        pass
-    raise _refused("an event as canonical JSON", "something else")
+        return parsed(event)
+    except VerificationError:
+        raise _refused("an event as canonical JSON", "something else") from None
+
+
+def _is_one(value: Json) -> bool:
+    return value == 1 and value is not True  # which equals one here, and nowhere else
 
 
 def _check_fields(

@@ -19,12 +19,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from withhold.domain.canonical_json import canonical
+from withhold.domain.canonical_json import canonical, parsed
 from withhold.domain.notes import NoteKey, encoded
 from withhold.errors import VerificationError
 
@@ -104,19 +103,13 @@ def _named_in(text: str) -> tuple[str, str]:
     """Return the key and the type that a header names."""
     header = _decoded(text)
     try:
-        said = json.loads(header)
-    except (ValueError, RecursionError):
-        raise VerificationError("expected a header of JSON") from None
-    if not isinstance(said, dict):
-        raise VerificationError("expected a header that is an object")
+        said = parsed(header)
+    except VerificationError as error:
+        raise VerificationError(f"header: {error}") from None
     kid, kind = said.get("kid"), said.get("typ")
     if not (isinstance(kid, str) and isinstance(kind, str) and _KEY_ID.fullmatch(kid)):
         raise VerificationError("expected a header that names a key and a type")
-    try:
-        expected = _header(kid, kind)
-    except UnicodeEncodeError:  # half of a character, which no UTF-8 can stand for
-        expected = b""
-    if header != expected:
+    if header != _header(kid, kind):
         raise VerificationError("expected a header of alg Ed25519, cty, kid and typ, and no more")
     return kid, kind
 

@@ -105,7 +105,7 @@ class _Full:
     proof: str
 
 
-_full, _redacted = reader(_Full), reader(_Redacted)
+_full, _redacted = reader(_Full, "a full receipt"), reader(_Redacted, "a redacted receipt")
 
 
 class Verified(NamedTuple):

@@ -117,7 +117,7 @@ class Facts:
         )
 
 
-_read = reader(Facts)
+_read = reader(Facts, "the facts of a receipt, each of its type")
 _TOLD = (  # by the event itself
     "holder",
     "kind",

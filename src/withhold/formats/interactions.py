@@ -105,7 +105,10 @@ _ARRAY = msgspec.json.Decoder(list[WireInteraction])
 _new = tuple.__new__
 _BLANK = b" \t\r\n"
 _NUL = b"\\u0000"  # JSON has no other way to write it
-_SAFE_FIELD = re.compile(r"Object contains unknown field `([A-Za-z0-9_]{1,32})`")
+_UNKNOWN = "Object contains unknown field"
+_SAFE_FIELD = re.compile(  # whole: the name is the sender's, and may hold what looks like a place
+    rf"{_UNKNOWN} `([A-Za-z0-9_]{{1,32}})`(?: - at `\$?\.?([A-Za-z0-9_.\[\]]{{0,64}})`)?"
+)
 _PLACE = re.compile(r" - at `\$?\.?([^`]*)`\Z")
 
 
@@ -296,11 +299,11 @@ def _reason(error: Exception) -> str:
     text = str(error)
     if isinstance(error, UnicodeError) or not isinstance(error, msgspec.ValidationError):
         return "row: not valid JSON; expected one JSON object in UTF-8"
+    if text.startswith(_UNKNOWN):
+        named = _SAFE_FIELD.fullmatch(text)
+        return f"{named[2] or 'row'}: unknown field {named[1]}" if named else "row: unknown field"
     place = _PLACE.search(text)
     field = (place[1].replace("[...]", "[]") if place else "") or "row"
-    if text.startswith("Object contains unknown field"):
-        named = _SAFE_FIELD.match(text)
-        return f"{field}: unknown field {named[1]}" if named else f"{field}: unknown field"
     what = text[: place.start()] if place else text
     if "matching regex" in what:
         what = "Expected 64 lower-case hexadecimal digits"

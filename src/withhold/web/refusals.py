@@ -36,6 +36,7 @@ _WORDS: dict[int, tuple[str, str]] = {
         "The server cannot read its data. What was confirmed before stands; try again in a moment.",
     ),
 }
+_FOR_PROGRAMS = ("/v1/", "/log/")
 _HOMES = {"/console/": "/console", "/m/": "/m"}  # where a person goes back to
 _READ_ONLY = (
     "This installation is read-only",
@@ -86,9 +87,12 @@ HANDLERS: dict[int | type[Exception], Any] = {
 
 
 def is_page(request: Request[Any, Any, Any]) -> bool:
-    """Return whether a person asks: for a page of a surface, or for whatever it is with a browser."""
+    """Return whether a person asks: for a page of a surface, or with a browser for what is no program's."""
+    path = f"{request.url.path}/"
+    if path.startswith(_FOR_PROGRAMS):
+        return False
     asks = "text/html" in request.headers.get("accept", "")
-    return asks or any(f"{request.url.path}/".startswith(base) for base in _HOMES)
+    return asks or any(path.startswith(base) for base in _HOMES)
 
 
 def refusal(

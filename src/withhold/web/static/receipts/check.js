@@ -28,6 +28,7 @@ const MAX_NOTE_BYTES = 128 * 1024;
 const MAX_PROOF_BYTES = 256 * 1024;
 const MAX_SIGNATURES = 32;
 const MAX_HEADER = 1024;
+const MAX_DEPTH = 16;
 const MAX_TIME = 253402300800000; // the year 10000
 const MAX_SIZE = 2n ** 63n - 1n;
 const NAME = "[^\\s+\\x00-\\x1f\\x85]+"; // \s has the space of no width, U+FEFF, as well
@@ -135,14 +136,16 @@ async function holds(key, message, signature) {
 
 // --- forms ---
 
-function canonical(value) {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  if (value === null || typeof value !== "object") {
+function canonical(value, depth = MAX_DEPTH) {
+  const isInner = typeof value === "object" && value !== null;
+  expect(!isInner || depth > 0, `at most ${MAX_DEPTH} lists and objects in each other`);
+  if (Array.isArray(value)) return `[${value.map((each) => canonical(each, depth - 1)).join(",")}]`;
+  if (!isInner) {
     expect(typeof value !== "number" || Number.isSafeInteger(value), "numbers that are whole and exact");
     return typeof value === "string" ? quoted(value) : JSON.stringify(value);
   }
   const members = Object.keys(value).sort(byCodePoint);
-  return `{${members.map((name) => `${quoted(name)}:${canonical(value[name])}`).join(",")}}`;
+  return `{${members.map((name) => `${quoted(name)}:${canonical(value[name], depth - 1)}`).join(",")}}`;
 }
 
 function quoted(text) {
