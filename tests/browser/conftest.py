@@ -73,15 +73,29 @@ def visit(contexts: Contexts) -> Visit:
     """Give visitors who are signed in, each in a browser of its own, in front of a switch."""
 
     def visitor(
-        site: Site, account: str, face: Face, look: Look = WIDE, *, is_told: bool = True
+        site: Site,
+        account: str,
+        face: Face,
+        look: Look = WIDE,
+        *,
+        is_told: bool = True,
+        may_install: bool = True,
     ) -> Visitor:
         context = contexts(look)
         if not is_told:
             untold(context)
+        if not may_install:
+            context.add_init_script(WITHOUT_WORKER)
         signed_in(site, context, account)
         return Visitor(site, face, context.new_page()).open()
 
     return visitor
+
+
+# once a service worker controls a page, its requests may pass by the routes of a test
+WITHOUT_WORKER = """if (navigator.serviceWorker) {
+  navigator.serviceWorker.register = () => Promise.reject(new Error("not here"));
+}"""
 
 
 def untold(context: BrowserContext) -> None:

@@ -73,7 +73,7 @@ def test_what_leaves_the_browser_says_off_when_it_is_turned_off(
 
 @pytest.mark.parametrize("face", BOTH, ids=str)
 def test_the_switch_does_not_move_before_the_answer(shared: Site, visit: Visit, face: Face) -> None:
-    visitor = visit(shared, shared.account("ana", vibe="free"), face)
+    visitor = visit(shared, shared.account("ana", vibe="free"), face, may_install=False)
     held: list[Route] = []
     visitor.page.route(
         "**" + face.address,
