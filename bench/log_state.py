@@ -19,8 +19,3 @@ def written_over(connection: apsw.Connection, log_bytes: int) -> None:
     connection.execute("DROP TABLE filler; COMMIT")
     connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
     connection.wal_autocheckpoint(WAL_PAGES)
-
-
-def emptied(connection: apsw.Connection) -> None:
-    """Take every block from a log, so that the next commits make it longer."""
-    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)

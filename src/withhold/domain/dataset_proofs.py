@@ -31,6 +31,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import NoneType
 
+from withhold.domain import steps
 from withhold.domain.absence import (
     Kind,
     TagProof,
@@ -42,7 +43,7 @@ from withhold.domain.absence import (
     tag_of,
 )
 from withhold.domain.canonical_json import Json, parsed
-from withhold.domain.checkpoints import OpenedCheckpoint, Trust, opened, parse_checkpoint
+from withhold.domain.checkpoints import OpenedCheckpoint, Trust, opened_or_read
 from withhold.domain.ledger import (
     PUBLIC,
     SEALED,
@@ -52,7 +53,7 @@ from withhold.domain.ledger import (
     sealed_commitment,
 )
 from withhold.domain.names import AccountId, Position
-from withhold.domain.notes import Verifies, decoded, encoded, parse_note
+from withhold.domain.notes import Verifies, decoded, encoded
 from withhold.domain.proofs import LogProof, parse_proof
 from withhold.domain.steps import Step
 from withhold.domain.tree import check_inclusion, leaf_hash
@@ -71,8 +72,6 @@ STEPS: Mapping[str, str] = {
     "ledger": "this ledger has both entries there, and every entry up to then as it was",
 }
 """The steps by name, in order, and what holds when one does; the last needs a ledger."""
-
-_NO_KEYS = "not checked: who signed"
 
 _FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "format": str,
@@ -255,7 +254,7 @@ def check(document: Mapping[str, object], trust: Trust | None, verifies: Verifie
         step = "2 (checkpoint)"
         if tagging.proof.checkpoint != opening.proof.checkpoint:
             raise _refused("one checkpoint for both entries", "two")
-        checkpoint = _checkpoint(tagging.proof, trust, verifies)
+        checkpoint = opened_or_read(tagging.proof.checkpoint, trust, verifies)
         step = "3 (place)"
         for each in (tagging, opening):
             leaf, head = leaf_hash(each.entry), checkpoint.checkpoint.head
@@ -277,13 +276,6 @@ def check(document: Mapping[str, object], trust: Trust | None, verifies: Verifie
         ) from error
     tagged, opened_at = tagging.position, opening.position
     return Verdict(account, dataset, present, commit, manifest, tagged, opened_at, checkpoint)
-
-
-def _checkpoint(proof: LogProof, trust: Trust | None, verifies: Verifies) -> OpenedCheckpoint:
-    if trust is None:
-        said = parse_checkpoint(parse_note(proof.checkpoint).text)
-        return OpenedCheckpoint(said, (), ())
-    return opened(proof.checkpoint, trust, verifies)
 
 
 def _version_of(tagging: ShownEntry) -> tuple[str, str, Position]:
@@ -313,10 +305,7 @@ def steps_before(step: int, *, is_keyed: bool) -> tuple[Step, ...]:
         step: the number of that one (`VerificationError.step`).
         is_keyed: whether it was said whose signatures count.
     """
-    held = [Step(name, said) for name, said in STEPS.items()]
-    if not is_keyed:
-        held[1] = Step("checkpoint", _NO_KEYS, None)
-    return tuple(held[: step - 1])
+    return steps.before(STEPS, step, {} if is_keyed else {"checkpoint": steps.NO_KEYS})
 
 
 def _steps(found: Verdict) -> tuple[Step, ...]:
@@ -325,7 +314,7 @@ def _steps(found: Verdict) -> tuple[Step, ...]:
     said["checkpoint"] = (
         f"the log {checkpoint.origin} signed the head of its tree of {size} entries"
         if found.is_signed
-        else f"{_NO_KEYS} the head of the tree of {size} entries"
+        else f"{steps.NO_KEYS} the head of the tree of {size} entries"
     )
     said["place"] += f", at positions {found.opened:,} and {found.tagged:,}"
     said["tagging"] = (

@@ -33,9 +33,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from withhold.domain import jws
+from withhold.domain import jws, steps
 from withhold.domain.canonical_json import MAX_NUMBER, Json, canonical, parsed, reader
-from withhold.domain.checkpoints import Checkpoint, Trust, opened, parse_checkpoint
+from withhold.domain.checkpoints import Checkpoint, Trust, opened_or_read
 from withhold.domain.ledger import (
     ENTRY_BYTES,
     OPENING_BYTES,
@@ -77,8 +77,6 @@ STEPS: Mapping[str, str] = {
     "ledger": "this ledger has that entry there, and every entry up to then as it was",
 }
 """The steps by name, in order, and what holds when one does; the last needs a ledger."""
-
-_NO_KEYS = "not checked: who signed"
 
 Document = dict[str, Json]
 
@@ -216,7 +214,7 @@ def verify(data: bytes, trust: Trust | None, verifies: Verifies) -> Verified:
         if isinstance(parts, _Full):
             _check_record(parts, facts, entry)
         step = "4 (checkpoint)"
-        checkpoint, signers, witnessed = _checkpoint(proof, trust, verifies)
+        checkpoint, signers, witnessed = opened_or_read(proof.checkpoint, trust, verifies)
         _expect(checkpoint.origin == facts.log, "a checkpoint of the log that the statement names")
         step = "5 (place)"
         _expect(proof.index + 1 == facts.position, "a proof for the position of the entry")
@@ -246,13 +244,8 @@ def steps_before(step: int, data: bytes, *, is_keyed: bool) -> tuple[Step, ...]:
         is_keyed: whether it was said whose signatures count.
     """
     closed = {"record": _STAYS_CLOSED} if data.startswith(_REDACTED_BEGINS) else {}
-    unsigned = {} if is_keyed else dict.fromkeys(("checkpoint", "signature"), _NO_KEYS)
-    skipped = closed | unsigned
-    names = tuple(STEPS)[: step - 1]
-    return tuple(
-        Step(name, skipped.get(name, STEPS[name]), None if name in skipped else True)
-        for name in names
-    )
+    unsigned = {} if is_keyed else dict.fromkeys(("checkpoint", "signature"), steps.NO_KEYS)
+    return steps.before(STEPS, step, closed | unsigned)
 
 
 def read(document: Document) -> Verified:
@@ -329,15 +322,6 @@ def _check_record(parts: _Full, facts: Facts, entry: bytes) -> None:
     _expect(hmac.compare_digest(entry, expected), "an event and an opening that give the entry")
     # another text of the same values, or one that says a thing twice, could be read in two ways
     _expect(says(facts, parsed(event)), "a statement that says what the event says")
-
-
-def _checkpoint(
-    proof: LogProof, trust: Trust | None, verifies: Verifies
-) -> tuple[Checkpoint, tuple[NoteKey, ...], tuple[tuple[NoteKey, int], ...]]:
-    if trust is None:
-        return parse_checkpoint(parse_note(proof.checkpoint).text), (), ()
-    found = opened(proof.checkpoint, trust, verifies)
-    return found.checkpoint, found.signed_by, found.witnessed
 
 
 def _signer(signed: jws.Jws, signers: tuple[NoteKey, ...], verifies: Verifies) -> NoteKey:

@@ -5,7 +5,10 @@ Not here: which steps there are, and taking them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
+
+NO_KEYS = "not checked: who signed"
 
 
 class Step(NamedTuple):
@@ -21,3 +24,17 @@ class Step(NamedTuple):
     name: str
     said: str
     holds: bool | None = True
+
+
+def before(names: Mapping[str, str], step: int, skipped: Mapping[str, str]) -> tuple[Step, ...]:
+    """Return the steps before the one that failed.
+
+    Args:
+        names: of all steps, in order, with what holds when one does.
+        step: the number of that one, from 1.
+        skipped: those that were not checked, with what is said of it.
+    """
+    return tuple(
+        Step(name, skipped.get(name, names[name]), None if name in skipped else True)
+        for name in tuple(names)[: step - 1]
+    )

@@ -6,7 +6,6 @@ looking at it again, witnesses (`witnessing`).
 
 from __future__ import annotations
 
-import json
 from typing import NamedTuple
 
 from withhold.domain.canonical_json import Json
@@ -16,6 +15,7 @@ from withhold.domain.names import Position
 from withhold.domain.notes import parse_note
 from withhold.errors import InputError, VerificationError
 from withhold.ports import Log, Ports
+from withhold.services.events import recorded_at
 
 
 class Replacement(NamedTuple):
@@ -83,5 +83,5 @@ def replacement(ports: Ports, position: Position) -> Replacement:
     record = ports.ledger.record(position)
     if record is None:
         raise VerificationError(f"entry {position} is missing", position=position)
-    seconds = json.loads(record.event)["recorded_at"] // 1000
+    seconds = recorded_at(record) // 1000
     return Replacement(position, record.event, bytes(ports.log.replacement(position, seconds)))
