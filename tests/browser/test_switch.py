@@ -58,6 +58,27 @@ def test_turning_it_on_is_asked_first_and_takes_a_second_press(
     assert violations(visitor.page) == []
 
 
+@pytest.mark.parametrize("face", BOTH, ids=str)
+def test_the_question_has_the_keyboard_as_soon_as_it_is_drawn(
+    shared: Site, visit: Visit, face: Face
+) -> None:
+    """A press between the two went to a form that was not ready, or to a focus that was then taken away."""
+    ana = shared.account("ana", vibe="free")
+    shared.turn(ana, allowed=False)
+    visitor = visit(shared, ana, face)
+    visitor.page.evaluate(
+        """() => new MutationObserver((_, observer) => {
+          const asked = document.querySelector(".ask");
+          if (!asked) return;
+          document.body.dataset.focused = document.activeElement.className;
+          observer.disconnect();
+        }).observe(document.body, {childList: true, subtree: true})"""
+    )
+    visitor.control.click()
+    expect(visitor.turn_on).to_be_visible()
+    assert visitor.page.locator("body").get_attribute("data-focused") == "ask"
+
+
 @pytest.mark.parametrize("look", [WIDE, NARROW, Look(scripts=False)], ids=str)
 @pytest.mark.parametrize("face", BOTH, ids=str)
 def test_what_leaves_the_browser_says_off_when_it_is_turned_off(
