@@ -29,6 +29,7 @@ from bench.command import run
 from bench.log_state import written_over
 from withhold.adapters.signing import SeedSigner, verifies
 from withhold.adapters.store.sqlite import schema
+from withhold.adapters.store.sqlite.beside import Beside
 from withhold.adapters.store.sqlite.control import WAL_PAGES, connect
 from withhold.domain.checkpoints import Checkpoint, LogKey, Trust, message, opened, signed
 from withhold.domain.notes import SignatureType, parse_note
@@ -52,8 +53,7 @@ except ImportError:
 ORIGIN = "example.com/log"
 SIGNER = SeedSigner(ORIGIN, SignatureType.ED25519, bytes(32))
 QUANTUM = SeedSigner(ORIGIN, SignatureType.ML_DSA_44, bytes(32))
-TILES = "CREATE TABLE tiles(id INTEGER PRIMARY KEY, hashes BLOB)"
-LEVEL_BITS = 56
+INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 LOG_BYTES = 4096 * WAL_PAGES  # no commit makes either log longer
 BODY_BYTES = 220  # of a sealed opt-out
 BATCHES = {1: 600, 16: 400, 256: 150, 4096: 24}  # rows a commit, and commits on each side
@@ -85,37 +85,52 @@ def main(leaves: int = 1_000_000, folder: Path | None = None) -> Figures:
 
 
 class _Log:
-    """A tree beside entries in SQLite: full tiles in the database, the right edge in memory.
+    """A tree beside entries in SQLite, as `adapters.store.sqlite.log` keeps it.
 
-    The newest signature is in memory too, as in `adapters.store.sqlite.log`: with Ed25519 its bytes follow
-    from key and head alone, and the checkpoint is written once somebody asks for it.
+    Full tiles are in the database, the right edge is in memory. The newest signature is in memory too:
+    with Ed25519 its bytes follow from key and head alone, and the checkpoint is written once somebody asks
+    for it.
     """
 
     def __init__(self, path: Path) -> None:
         self.connection = connect(path)
-        self.connection.execute(schema.LEDGER + TILES)
+        self.connection.execute(schema.LEDGER + schema.LOG)
         self.edge = RightEdge()
         self.newest = b""
+        self._full: Sequence[FullTile] = ()
+        self._beside = Beside()
 
     def read(self, level: int, number: int) -> bytes:
         return self.connection.execute(
-            "SELECT hashes FROM tiles WHERE id = ?", (level << LEVEL_BITS | number,)
+            "SELECT hashes FROM tiles WHERE level = ? AND number = ?", (level, number)
         ).get
 
-    def take(self, leaves: list[bytes]) -> None:
-        self.edge, full = self.edge.grown(leaves)
-        self.store(full)
-
-    def store(self, full: list[FullTile]) -> None:
+    def keep(self, full: Sequence[FullTile]) -> None:
+        """Keep tiles that became full."""
         if full:
             self.connection.executemany(
-                "INSERT INTO tiles VALUES (?, ?)",
-                [(tile.level << LEVEL_BITS | tile.number, tile.hashes) for tile in full],
+                "INSERT INTO tiles VALUES (?, ?, ?)",
+                [(tile.level, tile.number, tile.hashes) for tile in full],
             )
 
-    def sign(self) -> None:
-        checkpoint = Checkpoint(ORIGIN, self.edge.head())
-        self.newest = SIGNER.sign(message(SIGNER.key, checkpoint, 0))
+    def append(self, rows: list[tuple[object, ...]]) -> None:
+        """Commit entries; the tree is grown and signed while the disk is flushed."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        self.connection.executemany(INSERT, rows)
+        self.keep(self._full)
+        made = self._beside.begin(partial(self._made, rows))
+        self.connection.execute("COMMIT")
+        self.edge, self._full, self.newest = made.get()
+
+    def _made(self, rows: list[tuple[object, ...]]) -> tuple[RightEdge, Sequence[FullTile], bytes]:
+        edge, full = self.edge.grown(leaf_hashes([row[2] for row in rows]))  # type: ignore[misc]
+        checkpoint = Checkpoint(ORIGIN, edge.head())
+        return edge, full, SIGNER.sign(message(SIGNER.key, checkpoint, 0))
+
+    def settle(self) -> None:
+        """Keep what the next commit would keep, so that all tiles can be read."""
+        self.keep(self._full)
+        self._full = ()
 
 
 def _entry(number: int) -> bytes:
@@ -130,7 +145,7 @@ def _grown(log: _Log, leaves: int) -> Figures:
         start = time.perf_counter()
         log.edge, full = log.edge.grown(hashes)
         spent += time.perf_counter() - start
-        log.store(full)
+        log.keep(full)
     log.connection.execute("COMMIT")
     start = time.perf_counter()
     check_tiles(log.edge, stored_leaves(log.edge, log.read), log.read)
@@ -159,7 +174,7 @@ def _appended(log: _Log, path: Path) -> Figures:
     bare.execute(schema.LEDGER)
     for connection in (bare, log.connection):
         written_over(connection, LOG_BYTES)
-    sides = {"insert": partial(_insert, bare), "append": partial(_append, log)}
+    sides = {"insert": partial(_insert, bare), "append": log.append}
     numbers = itertools.count(1)
     figures: Figures = {}
     for batch, times in BATCHES.items():
@@ -175,6 +190,7 @@ def _appended(log: _Log, path: Path) -> Figures:
         figures[f"append_{batch}_times_insert"] = (
             figures[f"append_{batch}_us"] / figures[f"insert_{batch}_us"]
         )
+    log.settle()
     return figures
 
 
@@ -184,16 +200,8 @@ def _row(number: int) -> tuple[object, ...]:
 
 def _insert(connection: apsw.Connection, rows: list[tuple[object, ...]]) -> None:
     connection.execute("BEGIN IMMEDIATE")
-    connection.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    connection.executemany(INSERT, rows)
     connection.execute("COMMIT")
-
-
-def _append(log: _Log, rows: list[tuple[object, ...]]) -> None:
-    log.connection.execute("BEGIN IMMEDIATE")
-    log.connection.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
-    log.take(leaf_hashes([row[2] for row in rows]))  # type: ignore[misc]
-    log.sign()
-    log.connection.execute("COMMIT")
 
 
 def _proved(log: _Log) -> Figures:

@@ -51,3 +51,33 @@ def held(control: Control, told: queue.Queue[Outcome[int]]) -> threading.Event:
     control.submit(hold, told.put)
     assert busy.wait(30)
     return release
+
+
+def together(control: Control, *jobs: Callable[[apsw.Connection], object]) -> list[object]:
+    """Run jobs that all wait for one leader; return what each returned or raised."""
+    first_runs, may_end = threading.Event(), threading.Event()
+    answers: dict[int, object] = {}
+
+    def slow(_: apsw.Connection) -> None:
+        first_runs.set()
+        may_end.wait(10)
+
+    def call(number: int, job: Callable[[apsw.Connection], object]) -> None:
+        try:
+            answers[number] = control.run(job)
+        except BaseException as error:  # noqa: BLE001 - what it raised is what is asked for
+            answers[number] = error
+
+    leader = threading.Thread(target=control.run, args=(slow,))
+    leader.start()
+    assert first_runs.wait(10)
+    threads = []
+    for number, job in enumerate(jobs):
+        threads.append(threading.Thread(target=call, args=(number, job)))
+        threads[-1].start()
+        while len(control._queue) <= number:
+            pass
+    may_end.set()
+    for thread in (leader, *threads):
+        thread.join()
+    return [answers[number] for number in range(len(jobs))]

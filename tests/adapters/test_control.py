@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import signal
 import threading
 import time
@@ -14,7 +13,7 @@ import apsw
 import pytest
 from hypothesis import strategies as st
 
-from tests.adapters.notes import control_in, note, notes
+from tests.adapters.notes import control_in, note, notes, together
 from tests.fakes.ledger import POLICY, ports_over
 from withhold.adapters.clock import SystemClock
 from withhold.adapters.store.sqlite.codec import encode_subject
@@ -27,7 +26,7 @@ from withhold.domain.ledger import Event, EventKind
 from withhold.domain.names import AccountId, Position, ProductId, SubjectNo
 from withhold.domain.standing import NEVER_OUT
 from withhold.errors import LockedByPlan, StateUnknown, StorageError, VerificationError
-from withhold.ports import Credential, Outcome
+from withhold.ports import Credential
 from withhold.services import directory, policies, preferences
 from withhold.services.directory import AccountRequest
 from withhold.services.preferences import PreferenceRequest
@@ -127,36 +126,6 @@ def test_writers_that_wait_share_one_commit(control: Control) -> None:
     assert len(set(epochs)) == 1, "twelve waiting jobs took more than one transaction"
 
 
-def together(control: Control, *jobs: Callable[[apsw.Connection], object]) -> list[object]:
-    """Run jobs that all wait for one leader; return what each returned or raised."""
-    first_runs, may_end = threading.Event(), threading.Event()
-    answers: dict[int, object] = {}
-
-    def slow(_: apsw.Connection) -> None:
-        first_runs.set()
-        may_end.wait(10)
-
-    def call(number: int, job: Callable[[apsw.Connection], object]) -> None:
-        try:
-            answers[number] = control.run(job)
-        except BaseException as error:  # noqa: BLE001 - what it raised is what is asked for
-            answers[number] = error
-
-    leader = threading.Thread(target=control.run, args=(slow,))
-    leader.start()
-    assert first_runs.wait(10)
-    threads = []
-    for number, job in enumerate(jobs):
-        threads.append(threading.Thread(target=call, args=(number, job)))
-        threads[-1].start()
-        while len(control._queue) <= number:
-            pass
-    may_end.set()
-    for thread in (leader, *threads):
-        thread.join()
-    return [answers[number] for number in range(len(jobs))]
-
-
 def test_a_job_that_wrote_and_raised_is_undone_and_the_others_proceed(control: Control) -> None:
     def spoiling(connection: apsw.Connection) -> None:
         note("undone")(connection)
@@ -188,60 +157,6 @@ def test_an_interrupt_of_the_leader_is_told_to_those_it_ran(control: Control) ->
         control.run(interrupted)
     control.run(note("after"))
     assert notes(control) == ["after"]
-
-
-class _Interrupted:
-    """Goes with every commit; once it is due it is interrupted when the commit is on disk."""
-
-    def __init__(self) -> None:
-        self.is_due = False
-
-    def before_commit(self, connection: apsw.Connection) -> None:
-        connection.execute("INSERT INTO notes VALUES ('followed')")
-
-    def after_commit(self) -> None:
-        is_due, self.is_due = self.is_due, False
-        if is_due:
-            raise KeyboardInterrupt
-
-    def after_rollback(self) -> None:
-        """Have nothing to forget."""
-
-
-def test_after_an_interrupt_behind_the_commit_nobody_is_told_that_nothing_was_recorded(
-    control: Control,
-) -> None:
-    follower = _Interrupted()
-
-    def arming(connection: apsw.Connection) -> None:
-        follower.is_due = True
-        note("a")(connection)
-
-    def refusing(_: apsw.Connection) -> None:
-        raise LockedByPlan("no")
-
-    control.follow(follower)
-    answers = together(control, arming, refusing, note("b"))
-    assert [type(a) for a in answers] == [KeyboardInterrupt, LockedByPlan, StateUnknown]
-    assert notes(control) == ["followed", "a", "b", "followed"], "it is on disk"
-    assert control.run(note("after")) == 5
-    with pytest.raises(KeyboardInterrupt):
-        control.run(arming)
-    assert notes(control)[-2:] == ["a", "followed"]
-
-
-def test_an_interrupt_behind_the_commit_is_told_to_whoever_submitted_as_unknown(
-    control: Control,
-) -> None:
-    follower, told = _Interrupted(), queue.Queue[Outcome[int]]()
-    control.follow(follower)
-    follower.is_due = True
-    control.submit(note("a"), told.put)
-    with pytest.raises(StateUnknown):
-        told.get(timeout=30).get()
-    control.submit(note("b"), told.put)
-    assert told.get(timeout=30).get() == 3
-    assert notes(control) == ["a", "followed", "b", "followed"]
 
 
 def test_a_waiting_writer_that_is_interrupted_leaves_the_others_a_leader(control: Control) -> None:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -24,6 +25,7 @@ from withhold.adapters.store.sqlite.log import SqliteLog
 from withhold.adapters.store.sqlite.log_keys import LogKeys
 from withhold.domain.directory import SubjectKind
 from withhold.domain.names import AccountId, ProductId
+from withhold.domain.tiles import WIDTH
 from withhold.errors import LockedByPlan, StorageError, WithholdError
 from withhold.ports import Ports, Transaction
 from withhold.services import directory, policies, preferences
@@ -53,11 +55,13 @@ acts = st.lists(
 class Process:
     """A ledger with its log over the files of a home, as a process has them open."""
 
-    def __init__(self, folder: Path, kind: type[Control] = Control) -> None:
+    def __init__(
+        self, folder: Path, kind: type[Control] = Control, log: type[SqliteLog] = SqliteLog
+    ) -> None:
         self.control = kind(folder / "control.db")
         self.keys = SubjectKeys(folder / "keys.db")
         self.ledger = SqliteLedger(self.control, self.keys)
-        self.log = SqliteLog(self.control, LogKeys(self.keys))
+        self.log = log(self.control, LogKeys(self.keys))
         self.ports = ports_over(self.ledger)
 
     def close(self) -> None:
@@ -66,10 +70,12 @@ class Process:
 
 
 @contextmanager
-def processes(kind: type[Control] = Control) -> Iterator[dict[str, Process]]:
+def processes(
+    kind: type[Control] = Control, log: type[SqliteLog] = SqliteLog
+) -> Iterator[dict[str, Process]]:
     """Open two processes on a new home with a policy."""
     with tempfile.TemporaryDirectory(dir=ROOT) as folder, ExitStack() as stack:
-        opened = {name: Process(Path(folder), kind) for name in "ab"}
+        opened = {name: Process(Path(folder), kind, log) for name in "ab"}
         for each in opened.values():
             stack.callback(each.close)
         policies.adopt(opened["a"].ports, POLICY)
@@ -122,10 +128,20 @@ def told(ports: Ports, who: str) -> object:
     return status.allowed, status.source, status.position
 
 
-def check_one_history(found: dict[str, Process], doings: list[tuple[str, Act]]) -> None:
-    """Do the acts in these processes and in memory; everything must be the same in both."""
+def check_one_history(
+    found: dict[str, Process], doings: list[tuple[str, Act]], others: int = 0
+) -> None:
+    """Do the acts in these processes and in memory; everything must be the same in both.
+
+    Args:
+        found: the processes.
+        doings: which of them does what.
+        others: accounts that are opened first, to come near the end of a tile.
+    """
     model = ports_over(MemoryLedger())
     policies.adopt(model, POLICY)
+    for ports in (model, found["a"].ports):
+        directory.put_accounts(ports, [AccountRequest(AccountId(f"o{n}")) for n in range(others)])
     for name, (verb, who) in doings:
         if verb == "empty":  # the log of the database starts anew
             found[name].control.truncate_log()
@@ -136,13 +152,22 @@ def check_one_history(found: dict[str, Process], doings: list[tuple[str, Act]]) 
         assert each.ledger.head() == model.ledger.head()
         assert each.ledger.verify() == each.log.verify() == each.ledger.head()
     assert found["a"].log.checkpoint() == found["b"].log.checkpoint()
+    act(found["a"].ports, "open", "zoe")
+    full = (
+        found["b"].ledger.head() - 1
+    ) // WIDTH  # those of the last commit are kept with the next
+    with found["a"].control.read() as connection:
+        kept = list(connection.execute("SELECT level, number FROM tiles ORDER BY 1, 2"))
+    assert kept == [(0, number) for number in range(full)]
 
 
-@given(doings=acts)
+@given(doings=acts, others=st.sampled_from((0, WIDTH - 8, 2 * WIDTH - 4)))
 @settings(max_examples=60, deadline=None)
-def test_two_processes_in_any_order_make_one_history(doings: list[tuple[str, Act]]) -> None:
+def test_two_processes_in_any_order_make_one_history(
+    doings: list[tuple[str, Act]], others: int
+) -> None:
     with processes() as found:
-        check_one_history(found, doings)
+        check_one_history(found, doings, others)
 
 
 class Trusting(Control):
@@ -171,3 +196,18 @@ def test_a_process_that_trusts_its_memory_is_found_and_breaks_nothing(
         assert found["b"].ledger.verify() == head, "a position was given twice"
     with processes() as found:
         check_one_history(found, doings)
+
+
+class Forgetful(SqliteLog):
+    """A log that thinks of a full tile only within the commit that filled it: the broken variant."""
+
+    def after_commit(self, made: Any) -> None:
+        super().after_commit(made._replace(full=()))
+
+
+def test_a_log_that_forgets_full_tiles_is_found() -> None:
+    doings = [("a", ("open", "ana")), ("a", ("fail", "ana")), ("b", ("open", "bo"))]
+    with processes(log=Forgetful) as found, pytest.raises(AssertionError):
+        check_one_history(found, [("a", ("open", "ana")), ("a", ("open", "bo"))], WIDTH - 2)
+    with processes() as found:
+        check_one_history(found, doings, WIDTH - 2)

@@ -161,9 +161,18 @@ def rebuilt(size: int, leaves: Sequence[bytes], read: ReadTile) -> RightEdge:
     while size >> HEIGHT * level:
         count = size >> HEIGHT * level
         numbers = range(count - count % WIDTH, count)
-        partial.append(b"".join(_expanded(_full(read, level - 1, n))[-1][0] for n in numbers))
+        partial.append(over(level - 1, numbers, read))
         level += 1
     return RightEdge(Frontier(size, _peaks(size, partial)), tuple(partial) if size else ())
+
+
+def over(level: int, numbers: Iterable[int], read: ReadTile) -> bytes:
+    """Return the node over each of some full tiles of a level, end to end: hashes of the level above.
+
+    Raises:
+        VerificationError: a tile is not one.
+    """
+    return b"".join(_expanded(_full(read, level, number))[-1][0] for number in numbers)
 
 
 def _peaks(size: int, partial: Sequence[bytes]) -> tuple[bytes, ...]:

@@ -3,11 +3,15 @@
 Writers queue. The first one leads: it runs the jobs of everybody waiting inside one transaction and
 flushes once, then hands the lead to the first that queued meanwhile.
 
-    BEGIN IMMEDIATE -> job, job, job … -> COMMIT (fsync) -> everybody is answered
+    BEGIN IMMEDIATE -> job, job, job … -> COMMIT (fsync)      -> everybody is answered
+                                       `-> what goes with it '
 
 Whoever may not block, an event loop, submits a job and is told. A thread leads for those. Waking 64
 threads one by one costs as much as the jobs they wait for, so that an event loop with 64 clients is half
 as fast again as 64 threads (`bench/toggle.py` prints both).
+
+What goes with a commit and needs no database is done on a thread of its own while the disk is flushed
+(decision 0015).
 
 Invariants:
 - a job's result is handed out only after the COMMIT that holds it returned (confirm after fsync);
@@ -30,11 +34,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import apsw
 
 from withhold.adapters.store.sqlite import schema
+from withhold.adapters.store.sqlite.beside import Beside, Made
 from withhold.adapters.store.sqlite.gate import StoreGate
 from withhold.adapters.store.sqlite.tickets import Submitted, Ticket, Waiting
 from withhold.errors import StateUnknown, StorageError, WithholdError
@@ -108,19 +113,24 @@ def _truncated(connection: apsw.Connection) -> bool:
     return False
 
 
-class Follower(Protocol):
+class Follower(Protocol[T]):
     """What goes with every commit; called by whoever leads, one commit at a time."""
 
-    def before_commit(self, connection: apsw.Connection) -> None:
-        """Add to the transaction what follows from it; what it raises undoes the transaction."""
+    def before_commit(self, connection: apsw.Connection) -> Callable[[], T] | None:
+        """Add to the transaction what follows from it; what it raises undoes the transaction.
+
+        Returns:
+            What is to be done while the disk is flushed, None when nothing is. It runs on another thread
+            and touches neither the database nor the follower: the commit may yet fail, and then what it
+            returns is dropped.
+        """
         ...
 
-    def after_commit(self) -> None:
-        """Do what has to be done before anybody is told; what it raises makes the outcome unknown."""
-        ...
+    def after_commit(self, made: T) -> None:
+        """Take what was made beside the flush, before anybody is told.
 
-    def after_rollback(self) -> None:
-        """Forget what `before_commit` prepared."""
+        What it raises, or what was raised beside the flush, makes the outcome unknown.
+        """
         ...
 
 
@@ -159,14 +169,15 @@ class Control:
         self._queue: deque[Ticket[object]] = deque()
         self._is_led = False
         self._crew = _crew()
+        self._beside = Beside()
         self._owner = 0
         self._epoch = 0
         self._memory: tuple[int, object] = (0, None)
         self._idle: deque[apsw.Connection] = deque()
         self._is_closed = False
-        self._follower: Follower | None = None
+        self._follower: Follower[Any] | None = None
 
-    def follow(self, follower: Follower) -> None:
+    def follow(self, follower: Follower[Any]) -> None:
         """Let something go with every commit from now on."""
         self._follower = follower
 
@@ -312,20 +323,24 @@ class Control:
             self._writer.execute("BEGIN IMMEDIATE")
             self._epoch += 1
             spoiled = any(self._attempt(ticket) for ticket in batch)
-            if not spoiled and self._follower is not None:
-                self._follower.before_commit(self._writer)
+            made = None if spoiled else self._begin_beside()
         except BaseException as error:
             self._undo(batch, error)
             if not isinstance(error, Exception):
                 raise
             return
         if not spoiled:
-            self._flush(batch)
+            self._flush(batch, made)
             return
         self._roll_back()
         for ticket in batch:
             if ticket.error is None:  # the one that spoiled it has its answer
                 self._commit([ticket])
+
+    def _begin_beside(self) -> Made[Any] | None:
+        """Let what goes with the commit begin; return where what it makes will be."""
+        job = None if self._follower is None else self._follower.before_commit(self._writer)
+        return None if job is None else self._beside.begin(job)
 
     def _attempt(self, ticket: Ticket[object]) -> bool:
         """Run one job; return True when it raised and left a trace. Its error is for its caller."""
@@ -354,7 +369,7 @@ class Control:
                 ticket.error or cause or StorageError("interrupted; nothing was recorded")
             )
 
-    def _flush(self, batch: list[Ticket[object]]) -> None:
+    def _flush(self, batch: list[Ticket[object]], made: Made[Any] | None) -> None:
         for ticket in batch:  # first: an interrupt may come between any two lines from here on
             ticket.is_sent = True
         try:
@@ -370,16 +385,16 @@ class Control:
             if not full and not isinstance(error, Exception):
                 raise
             return
-        self._answer(batch)
+        self._answer(batch, made)
 
-    def _answer(self, batch: list[Ticket[object]]) -> None:
+    def _answer(self, batch: list[Ticket[object]], made: Made[Any] | None) -> None:
         """Let what is on disk be told, once what goes with the commit is done.
 
         An interrupt goes on to whoever led; that it was sent is all that is known of a ticket then.
         """
         try:
-            if self._follower is not None:
-                self._follower.after_commit()
+            if self._follower is not None and made is not None:
+                self._follower.after_commit(made.get())
         except Exception:  # noqa: BLE001 (nobody is told that it is done)
             for ticket in batch:
                 ticket.error = ticket.error or StateUnknown(
@@ -392,8 +407,6 @@ class Control:
     def _roll_back(self) -> None:
         if self._writer.in_transaction:
             self._writer.execute("ROLLBACK")
-        if self._follower is not None:
-            self._follower.after_rollback()
 
     @contextmanager
     def read(self) -> Iterator[apsw.Connection]:
@@ -456,6 +469,7 @@ class Control:
         while self._is_led:  # another thread commits, for itself or for others: let it
             time.sleep(0.001)
         self._crew.shutdown()
+        self._beside.close()
         while self._idle:
             self._idle.pop().close()
         self._writer.close()

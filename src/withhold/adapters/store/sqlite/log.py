@@ -1,14 +1,18 @@
-"""The tree over the entries: grown inside each commit, signed after it, before anybody is told.
+"""The tree over the entries: grown and signed while the disk is flushed, before anybody is told.
 
-    jobs -> entries -> [tree grown, full tiles kept] -> COMMIT (fsync) -> [head signed] -> confirmed
+    jobs -> entries -> [full tiles of the commit before] -> COMMIT (fsync)             -> confirmed
+                                                         `-> [tree grown, head signed] '
+
+A head counts, and can be seen, only once its entries are on disk; of a commit that failed it is dropped.
 
 The entries of a commit are taken from the memory of the transaction that added them, when the last chain
 value in the table is the one they give; else, after another process or a job that raised, from the table.
 
 The edge of the tree, what no full tile holds yet, is memory alone: it follows from the last tiles and
 the entries after them. So a crash leaves nothing to repair, and an edge that another process has passed
-is caught up from the entries. A head is signed only once its entries are on disk; Ed25519 has no chance
-in it, so every process signs the same head with the same bytes.
+is caught up from the entries. Full tiles are kept with the next commit, whoever makes it; one that is not
+kept yet follows from what is below it. Ed25519 has no chance in it, so every process signs the same head
+with the same bytes.
 
 Source: design section 6; RFC 6962; C2SP tlog-tiles and tlog-checkpoint.
 Not here: the arithmetic (`domain.tree`, `domain.tiles`), seeds (`log_keys`), other people's signatures.
@@ -18,6 +22,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import apsw
@@ -44,6 +49,7 @@ from withhold.domain.tiles import (
     TileId,
     bundle,
     check_tiles,
+    over,
     rebuilt,
 )
 from withhold.domain.tree import (
@@ -64,30 +70,19 @@ _LAST = (
     " ORDER BY position DESC LIMIT 1"
 )
 _ENTRIES = "SELECT entry FROM entries WHERE position > ? AND position <= ? ORDER BY position"
-
-
-class _Grown(NamedTuple):
-    """A tree whose entries may be undone yet, and what is to be signed once they are on disk.
-
-    All but signing is done before the flush: after it, what the processor had at hand is gone, and
-    everything takes several times as long.
-    """
-
-    edge: RightEdge
-    checkpoint: Checkpoint
-    messages: Sequence[tuple[Signs, bytes]]
-
-    def signed(self) -> _Head:
-        raw = [(signer, signer.sign(message)) for signer, message in self.messages]
-        return _Head(self.edge, self.checkpoint, raw)
+_TILE = (
+    "SELECT (SELECT hashes FROM tiles WHERE level = ? AND number = ?),"
+    " (SELECT max(number) FROM tiles WHERE level = ?)"
+)
 
 
 class _Head(NamedTuple):
-    """A tree whose entries are on disk, and its signatures."""
+    """A tree, its signatures, and the tiles that became full with it and are not kept yet."""
 
     edge: RightEdge
     checkpoint: Checkpoint
     raw: Sequence[tuple[Signs, bytes]]
+    full: Sequence[FullTile]
 
     @property
     def lines(self) -> tuple[Signature, ...]:
@@ -108,7 +103,6 @@ class SqliteLog:
         self._head: _Head | None = None  # of the last commit of this process
         self._looked: _Head | None = None  # of the last look that found entries of others
         self._looking = threading.Lock()
-        self._next: _Grown | None = None
         self._replacements: dict[Position, LogProof] = {}
         control.follow(self)
 
@@ -118,44 +112,31 @@ class SqliteLog:
 
     # --- following commits ------------------------------------------------------------------------
 
-    def before_commit(self, connection: apsw.Connection) -> None:
-        """Grow the tree by the entries of this transaction, and keep the tiles that became full."""
+    def before_commit(self, connection: apsw.Connection) -> Callable[[], _Head] | None:
+        """Keep the tiles that are full, and return what grows the tree by this transaction's entries."""
         last: Any = connection.execute(_LAST).fetchone() or (0, 0, CHAIN_START)
         size, replaced, chain = last
-        edge = self._head.edge if self._head is not None else RightEdge()
+        edge, full = (self._head.edge, self._head.full) if self._head else (RightEdge(), ())
         if self._head is not None and size == edge.size:
-            return
+            return None
         memory = self._control.memory
         added = (
             memory.added(edge.size, size, chain) if isinstance(memory, SqliteTransaction) else None
         )
-        if added is not None:
-            edge, full = edge.grown(leaf_hashes(added))
-        else:
-            edge, full = _caught_up(connection, edge, size)
-        self._next = self._grown(connection, edge, replaced)
-        if full:  # of what another process appended the tiles are there already
+        if added is None:
+            edge, more = _caught_up(connection, edge, size)
+            full = (*full, *more)
+        if full:  # some may be there already: another process appended after them
             connection.executemany(
                 "INSERT OR IGNORE INTO tiles VALUES (?, ?, ?)",
                 [(tile.level, tile.number, tile.hashes) for tile in full],
             )
+        signers = self._keys.signers(connection, replaced, size)
+        return partial(_head, self.origin, edge, added or (), signers)
 
-    def after_commit(self) -> None:
-        """Sign the new head; whoever waits is told after this."""
-        found, self._next = self._next, None
-        if found is not None:
-            self._head = found.signed()
-
-    def after_rollback(self) -> None:
-        """Forget what the transaction would have added."""
-        self._next = None
-
-    def _grown(self, connection: apsw.Connection, edge: RightEdge, replaced: int) -> _Grown:
-        checkpoint = Checkpoint(self.origin, edge.head())
-        signers = self._keys.signers(connection, replaced, edge.size)
-        return _Grown(
-            edge, checkpoint, [(each, message(each.key, checkpoint, 0)) for each in signers]
-        )
+    def after_commit(self, made: _Head) -> None:
+        """Let the new head count; whoever waits is told after this."""
+        self._head = made
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -306,7 +287,8 @@ class SqliteLog:
             if known is not None and known.edge.size >= size:
                 return known
             edge, _ = _caught_up(connection, known.edge if known else RightEdge(), size)
-            found = self._grown(connection, edge, replaced).signed()
+            signers = self._keys.signers(connection, replaced, size)
+            found = _head(self.origin, edge, (), signers)
         if not self._control.is_inside:  # what a job added may be undone yet
             self._look(found)
         return found
@@ -330,6 +312,14 @@ class SqliteLog:
     def _read(self, level: int, number: int) -> bytes:
         with self._control.read() as connection:
             return _reader(connection)(level, number)
+
+
+def _head(origin: str, edge: RightEdge, added: Sequence[bytes], signers: Sequence[Signs]) -> _Head:
+    """Return a tree with these entries added, signed; it reads nothing else and changes nothing."""
+    edge, full = edge.grown(leaf_hashes(added))
+    checkpoint = Checkpoint(origin, edge.head())
+    raw = [(signer, signer.sign(message(signer.key, checkpoint, 0))) for signer in signers]
+    return _Head(edge, checkpoint, raw, full)
 
 
 def _caught_up(
@@ -373,12 +363,23 @@ def _leaves(connection: apsw.Connection, after: int, until: int) -> list[bytes]:
 
 
 def _reader(connection: apsw.Connection) -> ReadTile:
+    """Return a reader of full tiles: of those that are kept, and of newer ones, which follow from below."""
+
     def read(level: int, number: int) -> bytes:
-        found = connection.execute(
-            "SELECT hashes FROM tiles WHERE level = ? AND number = ?", (level, number)
-        ).get
-        if found is None or len(found) != TILE_BYTES:
+        found: Any = connection.execute(_TILE, (level, number, level)).fetchone()
+        hashes, newest = found
+        if hashes is None and (newest is None or number > newest):
+            hashes = _followed(connection, read, level, number)
+        if hashes is None or len(hashes) != TILE_BYTES:
             raise VerificationError(f"tile {level}/{number}: expected it among the stored tiles")
-        return bytes(found)
+        return bytes(hashes)
 
     return read
+
+
+def _followed(connection: apsw.Connection, read: ReadTile, level: int, number: int) -> bytes:
+    """Return a tile as it follows from the tiles below it, or from the entries."""
+    first, after = number * WIDTH, (number + 1) * WIDTH
+    if level:
+        return over(level - 1, range(first, after), read)
+    return b"".join(_leaves(connection, first, after))
