@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 
 import apsw
 import pytest
@@ -93,6 +96,48 @@ def test_what_was_made_beside_a_commit_that_failed_counts_never(control: Control
     assert notes(control) == ["a", "followed", "c", "followed"]
     assert follower.counted == [2, 4], "of the failed commit nothing"
     assert len(follower.threads) == 3, "it was made, and dropped"
+
+
+def test_an_interrupt_just_before_the_commit_is_sent_leaves_nothing_open(
+    control: Control, tmp_path: Path
+) -> None:
+    def interrupt(frame: FrameType, event: str, _: object) -> None:
+        if frame.f_code is Control._flush.__code__:
+            raise KeyboardInterrupt
+
+    before = sys.gettrace()
+    sys.settrace(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            control.run(note("lost"))
+    finally:
+        sys.settrace(before)
+    other = Control(tmp_path / "control.db")
+    other.run(note("of another program"))  # which need not wait
+    other.close()
+    control.run(note("kept"))
+    assert notes(control) == ["of another program", "kept"]
+
+
+def test_in_a_process_that_was_forked_off_a_commit_is_refused_and_nothing_waits(
+    control: Control,
+) -> None:
+    control.follow(_Following())
+    control.run(note("a"))
+    told, tell = os.pipe()
+    if not (child := os.fork()):
+        try:
+            control.run(note("of the child"))
+        except StorageError as error:
+            os.write(tell, str(error).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert b"open the home again" in os.read(told, 1000)
+    os.close(told)
+    os.close(tell)
+    control.run(note("b"))
+    assert notes(control) == ["a", "followed", "b", "followed"]
 
 
 def test_after_an_interrupt_behind_the_commit_nobody_is_told_that_nothing_was_recorded(

@@ -13,7 +13,7 @@ import pytest
 
 from tests.contracts.log_homes import entry_at, fill, head_of, home, learned, seen, trust
 from tests.fakes.ledger import ports_over
-from withhold.adapters.signing import verifies
+from withhold.adapters.signing import SeedSigner, verifies
 from withhold.adapters.store.sqlite.control import Control
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.adapters.store.sqlite.ledger import SqliteLedger
@@ -24,6 +24,7 @@ from withhold.domain.checkpoints import (
     opened,
 )
 from withhold.domain.names import AccountId, Position
+from withhold.domain.notes import SignatureType
 from withhold.domain.proofs import check_proof
 from withhold.domain.tiles import WIDTH, TileId
 from withhold.domain.tree import check_consistency, leaf_hash
@@ -216,7 +217,7 @@ def test_an_entry_whose_head_could_not_be_signed_is_not_confirmed(tmp_path: Path
         fill(ports, 2)
     control, keys = Control(tmp_path / "control.db"), SubjectKeys(tmp_path / "keys.db")
     ledger = SqliteLedger(control, keys)
-    broken = replace(ports_over(ledger), log=_Unsigned(control, LogKeys(keys)))
+    broken = replace(ports_over(ledger), log=SqliteLog(control, _Unusable(keys)))
     with pytest.raises(StateUnknown, match="could not be signed"):
         directory.put_account(broken, AccountRequest(AccountId("ana")))
     control.close()
@@ -227,11 +228,57 @@ def test_an_entry_whose_head_could_not_be_signed_is_not_confirmed(tmp_path: Path
         assert seen(ports.log).checkpoint.head.size == 3
 
 
-class _Unsigned(SqliteLog):
-    """A log whose key cannot be used."""
+class _Unusable(LogKeys):
+    """Keys that are there and sign nothing."""
 
-    def after_commit(self, made: object) -> None:
+    def signers(self, connection: apsw.Connection, replaced: str, size: int) -> list[SeedSigner]:
+        return [_Refusing(self.origin, SignatureType.ED25519, bytes(32))]
+
+
+class _Refusing(SeedSigner):
+    def sign(self, message: bytes, /) -> bytes:
         raise StorageError("the key cannot be used")
+
+
+def test_a_key_replaced_in_a_commit_that_failed_is_not_the_one_of_the_next(tmp_path: Path) -> None:
+    """There is one replacement in both, at the same position: only the key itself tells them apart."""
+    control, keys = Control(tmp_path / "control.db"), SubjectKeys(tmp_path / "keys.db")
+    ports = replace(ports_over(SqliteLedger(control, keys)), log=SqliteLog(control, LogKeys(keys)))
+    fill(ports, 3)
+
+    def aborting(connection: apsw.Connection) -> None:
+        connection.set_commit_hook(lambda: True)
+
+    with pytest.raises(StateUnknown):
+        control.run(lambda connection: (aborting(connection), logs.replace_key(ports)))
+    with pytest.raises(StateUnknown):
+        control.run(lambda connection: connection.set_commit_hook(lambda: True))
+    control.run(lambda connection: (connection.set_commit_hook(None), logs.replace_key(ports)))
+    with home(tmp_path) as others:
+        assert others.log.keys() == ports.log.keys()
+        opened(ports.log.checkpoint(), trust(others.log), verifies)
+    control.close()
+    keys.close()
+
+
+def test_a_commit_between_two_looks_leaves_an_earlier_root_as_it_was(tmp_path: Path) -> None:
+    """The newest head is looked at before the snapshot: else it may stand on tiles that one has not."""
+    control, keys = Control(tmp_path / "control.db"), SubjectKeys(tmp_path / "keys.db")
+
+    class Busy(SqliteLog):
+        sizes = iter((WIDTH + 4, WIDTH + 5))
+
+        def _newest(self) -> Any:
+            for size in self.sizes:  # another thread commits just now
+                fill(ports, size)
+            return super()._newest()
+
+    ports = replace(ports_over(SqliteLedger(control, keys)), log=Busy(control, LogKeys(keys)))
+    fill(ports, WIDTH - 6)
+    assert ports.log.root(WIDTH - 7) == head_of(ports, WIDTH - 7).root
+    assert ports.ledger.head() == WIDTH + 5
+    control.close()
+    keys.close()
 
 
 @pytest.mark.parametrize(

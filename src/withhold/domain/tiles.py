@@ -38,7 +38,7 @@ _PATH = re.compile(
 )
 
 ReadTile = Callable[[int, int], bytes]
-"""Returns the 8,192 bytes of the full tile (level, number), as stored."""
+"""Returns the 8,192 bytes of the full tile (level, number), as stored or as it follows from below."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -313,6 +313,15 @@ class Control:
         try:
             self._commit(batch)
         finally:
+            self._end(batch)
+
+    def _end(self, batch: list[Ticket[object]]) -> None:
+        """Leave nothing open, tell everybody of the batch, and let somebody else lead."""
+        try:
+            if self._writer.in_transaction:  # an interrupt just before the commit was sent
+                self._epoch += 1
+                self._roll_back()
+        finally:
             self._owner = 0
             for ticket in batch:
                 ticket.settle()

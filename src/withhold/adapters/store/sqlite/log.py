@@ -10,9 +10,9 @@ value in the table is the one they give; else, after another process or a job th
 
 The edge of the tree, what no full tile holds yet, is memory alone: it follows from the last tiles and
 the entries after them. So a crash leaves nothing to repair, and an edge that another process has passed
-is caught up from the entries. Full tiles are kept with the next commit, whoever makes it; one that is not
-kept yet follows from what is below it. Ed25519 has no chance in it, so every process signs the same head
-with the same bytes.
+is caught up from the entries. Full tiles are kept with the next commit that adds an entry, whoever makes
+it; one that is not kept yet follows from what is below it. Ed25519 has no chance in it, so every process
+signs the same head with the same bytes.
 
 Source: design section 6; RFC 6962; C2SP tlog-tiles and tlog-checkpoint.
 Not here: the arithmetic (`domain.tree`, `domain.tiles`), seeds (`log_keys`), other people's signatures.
@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import apsw
@@ -30,7 +29,7 @@ import apsw
 from withhold.adapters.store.sqlite import kept
 from withhold.adapters.store.sqlite.control import Control
 from withhold.adapters.store.sqlite.entries import head_of
-from withhold.adapters.store.sqlite.log_keys import LogKeys
+from withhold.adapters.store.sqlite.log_keys import REPLACED, LogKeys
 from withhold.adapters.store.sqlite.transaction import SqliteTransaction
 from withhold.domain.checkpoints import Checkpoint, LogKey, line, message, signature, signed
 from withhold.domain.jws import Unsigned
@@ -64,11 +63,8 @@ from withhold.errors import InputError, VerificationError
 
 FAR = 4 * WIDTH  # entries; from further behind the edge is rebuilt from tiles
 
-_STATE = "SELECT coalesce(max(position), 0), (SELECT count(*) FROM log_keys) FROM entries"
-_LAST = (
-    "SELECT position, (SELECT count(*) FROM log_keys), chain FROM entries"
-    " ORDER BY position DESC LIMIT 1"
-)
+_STATE = f"SELECT coalesce(max(position), 0), {REPLACED} FROM entries"
+_LAST = f"SELECT position, {REPLACED}, chain FROM entries ORDER BY position DESC LIMIT 1"
 _ENTRIES = "SELECT entry FROM entries WHERE position > ? AND position <= ? ORDER BY position"
 _TILE = (
     "SELECT (SELECT hashes FROM tiles WHERE level = ? AND number = ?),"
@@ -77,7 +73,7 @@ _TILE = (
 
 
 class _Head(NamedTuple):
-    """A tree, its signatures, and the tiles that became full with it and are not kept yet."""
+    """A tree and its signatures; of one's own commit the tiles that became full with it, to be kept."""
 
     edge: RightEdge
     checkpoint: Checkpoint
@@ -114,7 +110,7 @@ class SqliteLog:
 
     def before_commit(self, connection: apsw.Connection) -> Callable[[], _Head] | None:
         """Keep the tiles that are full, and return what grows the tree by this transaction's entries."""
-        last: Any = connection.execute(_LAST).fetchone() or (0, 0, CHAIN_START)
+        last: Any = connection.execute(_LAST).fetchone() or (0, "", CHAIN_START)
         size, replaced, chain = last
         edge, full = (self._head.edge, self._head.full) if self._head else (RightEdge(), ())
         if self._head is not None and size == edge.size:
@@ -132,7 +128,7 @@ class SqliteLog:
                 [(tile.level, tile.number, tile.hashes) for tile in full],
             )
         signers = self._keys.signers(connection, replaced, size)
-        return partial(_head, self.origin, edge, added or (), signers)
+        return lambda: _head(self.origin, edge, added or (), signers)
 
     def after_commit(self, made: _Head) -> None:
         """Let the new head count; whoever waits is told after this."""
@@ -167,11 +163,11 @@ class SqliteLog:
         )
 
     def root(self, size: int) -> bytes:
+        newest = self._newest()  # before the snapshot, which has its tiles then
         with self._control.read() as connection:
             head = head_of(connection)
             if not 0 <= size <= head:
                 raise InputError(f"tree: expected a size up to {head}, got {size}")
-            newest = self._newest()
             known = newest.edge if newest is not None else RightEdge()
             if known.size < size:
                 known, _ = _caught_up(connection, known, size)
@@ -310,6 +306,10 @@ class SqliteLog:
                 self._looked = found
 
     def _read(self, level: int, number: int) -> bytes:
+        newest = self._head
+        for tile in newest.full if newest is not None else ():
+            if (tile.level, tile.number) == (level, number):
+                return tile.hashes
         with self._control.read() as connection:
             return _reader(connection)(level, number)
 
@@ -325,7 +325,10 @@ def _head(origin: str, edge: RightEdge, added: Sequence[bytes], signers: Sequenc
 def _caught_up(
     connection: apsw.Connection, edge: RightEdge, size: int
 ) -> tuple[RightEdge, list[FullTile]]:
-    """Return the edge at a size, and the tiles that became full on the way, if it was near."""
+    """Return the edge at a size, and the tiles that became full on the way.
+
+    From far behind it begins after the last tile that is kept.
+    """
     if size - edge.size > FAR and edge.size < (size & ~(WIDTH - 1)):
         stored = connection.execute("SELECT max(number) FROM tiles WHERE level = 0").get
         full = 0 if stored is None else (stored + 1) * WIDTH
@@ -349,8 +352,8 @@ def _edge_at(connection: apsw.Connection, size: int) -> RightEdge:
     return rebuilt(size, _leaves(connection, size - size % WIDTH, size), _reader(connection))
 
 
-def _state(connection: apsw.Connection) -> tuple[int, int]:
-    """Return the position of the last entry, and how often the log's key was replaced."""
+def _state(connection: apsw.Connection) -> tuple[int, str]:
+    """Return the position of the last entry, and the replacements of the log's keys."""
     found: Any = connection.execute(_STATE).fetchone()
     size, replaced = found
     return size, replaced
@@ -369,7 +372,7 @@ def _reader(connection: apsw.Connection) -> ReadTile:
         found: Any = connection.execute(_TILE, (level, number, level)).fetchone()
         hashes, newest = found
         if hashes is None and (newest is None or number > newest):
-            hashes = _followed(connection, read, level, number)
+            return _followed(connection, read, level, number)
         if hashes is None or len(hashes) != TILE_BYTES:
             raise VerificationError(f"tile {level}/{number}: expected it among the stored tiles")
         return bytes(hashes)
@@ -382,4 +385,7 @@ def _followed(connection: apsw.Connection, read: ReadTile, level: int, number: i
     first, after = number * WIDTH, (number + 1) * WIDTH
     if level:
         return over(level - 1, range(first, after), read)
-    return b"".join(_leaves(connection, first, after))
+    hashes = b"".join(_leaves(connection, first, after))
+    if len(hashes) != TILE_BYTES:
+        raise VerificationError(f"tile 0/{number}: entries are missing under it")
+    return hashes

@@ -25,11 +25,14 @@ from withhold.errors import StorageError
 
 _Keys = tuple[LogKey, ...]
 
+REPLACED = "(SELECT coalesce(group_concat(position || ' ' || key), '') FROM log_keys)"
+"""An expression of SQL: every replacement of the log's keys, as a text."""
+
 
 class _InForce(NamedTuple):
-    """The keys of both kinds after so many replacements."""
+    """The keys of both kinds after these replacements."""
 
-    replaced: int
+    replaced: str | None
     first: _Keys
     second: _Keys
     signers: Sequence[tuple[LogKey, SeedSigner]]
@@ -43,33 +46,34 @@ class LogKeys:
         self._seeds = keys
         self.origin = keys.log_name()
         self._signers: dict[str, SeedSigner] = {}
-        self._in_force = _InForce(-1, (), (), ())
+        self._in_force = _InForce(None, (), (), ())
 
-    def public(self, connection: apsw.Connection, replaced: int) -> _Keys:
+    def public(self, connection: apsw.Connection, replaced: str) -> _Keys:
         """Return every Ed25519 key and the sizes it may sign, the newest last.
 
         Args:
             connection: a snapshot, or the running transaction.
-            replaced: how many replacements it holds: while that stays the same the keys do.
+            replaced: the replacements it holds, as `REPLACED` gives them: while they stay the same the
+                keys do. Their number would not do: one may be undone, and another one come in its place.
 
         Raises:
             StorageError: the seed of a key is not there.
         """
         return self._at(connection, replaced).first
 
-    def second(self, connection: apsw.Connection, replaced: int) -> _Keys:
+    def second(self, connection: apsw.Connection, replaced: str) -> _Keys:
         """Return every ML-DSA-44 key and the sizes it may sign; arguments and errors as of `public`."""
         return self._at(connection, replaced).second
 
     def signers(
-        self, connection: apsw.Connection, replaced: int, size: int
+        self, connection: apsw.Connection, replaced: str, size: int
     ) -> Sequence[SeedSigner]:
         """Return the keys that sign a tree of this size; arguments and errors as of `public`."""
         signers = self._at(connection, replaced).signers
         return [signer for key, signer in signers if key.may_sign(size)]
 
     def second_signers(
-        self, connection: apsw.Connection, replaced: int, size: int
+        self, connection: apsw.Connection, replaced: str, size: int
     ) -> Sequence[SeedSigner]:
         """Return the keys that sign a kept checkpoint of this size; the rest as of `public`."""
         keys = self.second(connection, replaced)
@@ -90,12 +94,13 @@ class LogKeys:
         first, second = self._pair_of(seeds)
         return str(first.key), str(second.key)
 
-    def _at(self, connection: apsw.Connection, replaced: int) -> _InForce:
-        if replaced != self._in_force.replaced:
-            self._in_force = self._read(connection, replaced)
-        return self._in_force
+    def _at(self, connection: apsw.Connection, replaced: str) -> _InForce:
+        found = self._in_force  # another thread may put those of another snapshot in its place
+        if found.replaced != replaced:
+            self._in_force = found = self._read(connection, replaced)
+        return found
 
-    def _read(self, connection: apsw.Connection, replaced: int) -> _InForce:
+    def _read(self, connection: apsw.Connection, replaced: str) -> _InForce:
         seeds = self._seeds.log_seeds()
         if not seeds:
             raise StorageError("the seeds of the log are missing; restore keys.db from a backup")

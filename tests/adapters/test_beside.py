@@ -1,0 +1,56 @@
+"""The thread beside the commits: in order, and nobody who waits for it waits for ever."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+
+import pytest
+
+from withhold.adapters.store.sqlite.beside import Beside
+from withhold.errors import LockedByPlan, StorageError
+
+
+def named() -> int:
+    return sum(thread.name == "withhold-beside" for thread in threading.enumerate())
+
+
+def test_jobs_run_in_order_and_each_answer_is_for_its_own() -> None:
+    beside, done = Beside(), list[int]()
+
+    def failing() -> int:
+        raise LockedByPlan("no")
+
+    made = [beside.begin(lambda n=n: done.append(n) or n) for n in range(3)]  # type: ignore[misc]
+    failed = beside.begin(failing)
+    last = beside.begin(lambda: 9)
+    assert [each.get() for each in made] == done == [0, 1, 2]
+    with pytest.raises(LockedByPlan):
+        failed.get()
+    assert last.get() == 9
+    beside.close()
+
+
+def test_whoever_waits_for_a_thread_that_is_gone_is_told() -> None:
+    beside = Beside()
+    beside._jobs.put(None)  # what ends it
+    waiting = beside.begin(lambda: 1) if beside._thread.is_alive() else None
+    beside._thread.join()
+    if waiting is not None:
+        with pytest.raises(StorageError, match="gone"):
+            waiting.get()
+    with pytest.raises(StorageError, match="gone"):
+        beside.begin(lambda: 1)
+
+
+def test_the_thread_ends_with_what_it_belongs_to() -> None:
+    gc.collect()
+    before = named()
+    for _ in range(3):
+        Beside().begin(int).get()
+    until = time.monotonic() + 10
+    while named() > before and time.monotonic() < until:
+        gc.collect()
+        time.sleep(0.01)
+    assert named() <= before
