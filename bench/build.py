@@ -14,9 +14,7 @@ Both sides run on the same files with two threads, in turns; figures are medians
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import json
 import os
 import statistics
 import tempfile
@@ -36,6 +34,7 @@ from pyroaring import BitMap
 from rich.console import Console
 from rich.table import Table
 
+from bench.command import run
 from bench.corpus import FILE_ROWS, VIBE, corpus, zipf
 from withhold.adapters.engines.local import kernel
 from withhold.adapters.engines.local.engine import LocalEngine
@@ -307,10 +306,4 @@ def _print(figures: Figures, rows: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rows", type=int, default=3_000_000)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    measured = main(arguments.rows)
-    if arguments.json:
-        print(json.dumps(measured))
+    run(main, __doc__)

@@ -1,6 +1,6 @@
 """Capture: rows a second through the service and through HTTP, beside what the disk alone would take.
 
-    python bench/capture.py [ROWS]
+    python -m bench.capture [--rows 100000] [--json]
 
 Rows are about 1 KB of text, of 10,000 accounts (Zipf), in batches of 1,000, half of them chats with a
 conversation. "raw log" writes and flushes the same bytes and nothing else. What goes through the service
@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import withhold
+from bench.command import run
 from withhold.adapters.embedded import open_embedded
 from withhold.domain.accounts import Opens
 from withhold.domain.names import AccountId
@@ -110,16 +111,18 @@ def through_service(ports: Ports, batches: list[bytes]) -> None:
         assert answer.accepted == BATCH
 
 
-def rate(name: str, rows: int, action: Callable[[], object]) -> None:
-    """Time an action and print its rows a second."""
+def rate(name: str, rows: int, action: Callable[[], object]) -> float:
+    """Time an action, print its rows a second, and return them."""
     start = time.perf_counter()
     action()
     spent = time.perf_counter() - start
     print(f"{name:<34}{rows / spent:>12,.0f} rows/s{spent / rows * 1e6:>10.1f} us a row")
+    return rows / spent
 
 
-def main(rows: int = 100_000) -> None:
-    """Print the table."""
+def main(rows: int = 100_000) -> dict[str, float]:
+    """Print the table, and return the figures."""
+    figures: dict[str, float] = {"rows": rows}
     with tempfile.TemporaryDirectory(
         prefix="withhold-bench-", dir=os.environ.get("WITHHOLD_BENCH_DIR")
     ) as folder:
@@ -132,18 +135,23 @@ def main(rows: int = 100_000) -> None:
             print(
                 f"{rows:,} rows of {size:,.0f} bytes, batches of {BATCH:,}, {ACCOUNTS:,} accounts"
             )
-            rate("raw log: write + fdatasync", rows, lambda: raw_log(batches, home))
-            rate("decoding alone", rows, lambda: [list(decode_lines(b)) for b in batches])
-            rate("decode + capture, cold caches", rows, lambda: through_service(ports, batches))
             more = list(bodies(rows, 2))
-            rate("decode + capture, warm caches", rows, lambda: through_service(ports, more))
-            _through_http(home / "home", list(bodies(rows, 3)))
+            for key, name, action in (
+                ("raw_log", "raw log: write + fdatasync", lambda: raw_log(batches, home)),
+                ("decoding", "decoding alone", lambda: [list(decode_lines(b)) for b in batches]),
+                ("cold", "decode + capture, cold caches", lambda: through_service(ports, batches)),
+                ("warm", "decode + capture, warm caches", lambda: through_service(ports, more)),
+            ):
+                figures[f"{key}_rows_per_second"] = rate(name, rows, action)
+            posted = _through_http(home / "home", list(bodies(rows, 3)))
+            figures["post_rows_per_second"] = posted
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak memory of this process, corpus included: {peak:,.0f} MB")
+    return figures | {"peak_mb": peak}
 
 
-def _through_http(home: Path, batches: list[bytes]) -> None:
-    """Post every batch to one worker in a process of its own."""
+def _through_http(home: Path, batches: list[bytes]) -> float:
+    """Post every batch to one worker in a process of its own; return rows a second."""
     said = subprocess.run(
         [*COMMAND, "token", "create", "--scope", "capture", "--home", str(home), "--json"],
         check=True,
@@ -168,7 +176,7 @@ def _through_http(home: Path, batches: list[bytes]) -> None:
             with ThreadPoolExecutor(CLIENTS) as clients:
                 list(clients.map(lambda share: _post_all(*share), shares))
 
-        rate(f"POST, 1 worker, {CLIENTS} clients", len(rest) * BATCH, post_all)
+        return rate(f"POST, 1 worker, {CLIENTS} clients", len(rest) * BATCH, post_all)
     finally:
         server.terminate()
         server.wait(30)
@@ -205,4 +213,4 @@ def _post(connection: http.client.HTTPConnection, body: bytes, headers: dict[str
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
+    run(main, __doc__)

@@ -5,13 +5,12 @@ same files, warm, in turns; medians of the rounds, and the best round beside the
 the hashes of all its files and its place on the list of readers, is outside the timed part and printed
 by itself; renewals of the lease are inside.
 
-    python -m bench.load [rows]
+    python -m bench.load [--rows 262144] [--json]
 """
 
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 import withhold
+from bench.command import run
 from bench.corpus import captured
 from withhold.adapters.embedded import LAKE, open_embedded
 from withhold.adapters.lake.parquet import ParquetLake
@@ -206,4 +206,4 @@ def _print(
 
 
 if __name__ == "__main__":
-    main(*(int(argument) for argument in sys.argv[1:]))
+    run(main, __doc__)

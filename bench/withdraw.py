@@ -9,8 +9,6 @@ grew by, pages and all. They stand beside what a rebuild of the files would writ
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from bench.command import run
 from bench.corpus import DEFAULT, FIRST_ACCOUNT, VIBE, change, corpus
 from withhold.adapters.store.sqlite import bits as codec
 from withhold.domain.standing import Becomes
@@ -122,10 +121,4 @@ def _print(figures: Figures) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rows", type=int, default=3_000_000)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    measured = main(arguments.rows)
-    if arguments.json:
-        print(json.dumps(measured))
+    run(main, __doc__)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -53,31 +53,27 @@ def bench(
     if name is not None and name not in found:
         raise InputError(f"benchmark {name[:40]!r}: expected one of {', '.join(sorted(found))}")
     wanted = sorted(found) if name is None else [name]
-    results = {each: _run(found[each], quiet=as_json) for each in wanted}
+    results = {each: _run(each, quiet=as_json) for each in wanted}
     if as_json:
         give(results)
 
 
-def _benchmarks() -> dict[str, Path]:
-    found = {
-        path.stem: path
+def _benchmarks() -> list[str]:
+    found = [
+        path.stem
         for path in FOLDER.glob("*.py")
         if "\ndef main(" in path.read_text(encoding="utf-8")
-    }
+    ]
     if not found:
         raise InputError("bench: no benchmarks are here; run it from the source tree (make bench)")
     return found
 
 
-def _run(path: Path, *, quiet: bool) -> object:
+def _run(name: str, *, quiet: bool) -> object:
     """Run the ``main`` of a benchmark; with ``quiet`` what it prints goes to stderr."""
-    sys.path.insert(0, str(FOLDER.parent))
-    spec = importlib.util.spec_from_file_location(f"bench.{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"bench: {path.name} cannot be loaded")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    main: Callable[[], object] = module.main
+    if str(FOLDER.parent) not in sys.path:
+        sys.path.insert(0, str(FOLDER.parent))
+    main: Callable[[], object] = importlib.import_module(f"bench.{name}").main
     printed_to = sys.stdout
     sys.stdout = sys.stderr if quiet else printed_to
     try:
