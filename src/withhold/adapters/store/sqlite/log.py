@@ -66,10 +66,6 @@ FAR = 4 * WIDTH  # entries; from further behind the edge is rebuilt from tiles
 _STATE = f"SELECT coalesce(max(position), 0), {REPLACED} FROM entries"
 _LAST = f"SELECT position, {REPLACED}, chain FROM entries ORDER BY position DESC LIMIT 1"
 _ENTRIES = "SELECT entry FROM entries WHERE position > ? AND position <= ? ORDER BY position"
-_TILE = (
-    "SELECT (SELECT hashes FROM tiles WHERE level = ? AND number = ?),"
-    " (SELECT max(number) FROM tiles WHERE level = ?)"
-)
 
 
 class _Head(NamedTuple):
@@ -112,9 +108,10 @@ class SqliteLog:
         """Keep the tiles that are full, and return what grows the tree by this transaction's entries."""
         last: Any = connection.execute(_LAST).fetchone() or (0, "", CHAIN_START)
         size, replaced, chain = last
-        edge, full = (self._head.edge, self._head.full) if self._head else (RightEdge(), ())
-        if self._head is not None and size == edge.size:
+        known = self._head
+        if known is not None and size == known.edge.size:
             return None
+        edge, full = (RightEdge(), ()) if known is None else (known.edge, known.full)
         memory = self._control.memory
         added = (
             memory.added(edge.size, size, chain) if isinstance(memory, SqliteTransaction) else None
@@ -127,8 +124,8 @@ class SqliteLog:
                 "INSERT OR IGNORE INTO tiles VALUES (?, ?, ?)",
                 [(tile.level, tile.number, tile.hashes) for tile in full],
             )
-        signers = self._keys.signers(connection, replaced, size)
-        return lambda: _head(self.origin, edge, added or (), signers)
+        origin, signers = self.origin, self._keys.signers(connection, replaced, size)
+        return lambda: _head(origin, edge, added or (), signers)
 
     def after_commit(self, made: _Head) -> None:
         """Let the new head count; whoever waits is told after this."""
@@ -330,7 +327,7 @@ def _caught_up(
     From far behind it begins after the last tile that is kept.
     """
     if size - edge.size > FAR and edge.size < (size & ~(WIDTH - 1)):
-        stored = connection.execute("SELECT max(number) FROM tiles WHERE level = 0").get
+        stored = _last_kept(connection, 0)
         full = 0 if stored is None else (stored + 1) * WIDTH
         edge = _edge_at(connection, min(full, size & ~(WIDTH - 1)))
     if edge.size > size:
@@ -369,15 +366,26 @@ def _reader(connection: apsw.Connection) -> ReadTile:
     """Return a reader of full tiles: of those that are kept, and of newer ones, which follow from below."""
 
     def read(level: int, number: int) -> bytes:
-        found: Any = connection.execute(_TILE, (level, number, level)).fetchone()
-        hashes, newest = found
-        if hashes is None and (newest is None or number > newest):
-            return _followed(connection, read, level, number)
-        if hashes is None or len(hashes) != TILE_BYTES:
+        found = connection.execute(
+            "SELECT hashes FROM tiles WHERE level = ? AND number = ?", (level, number)
+        ).get
+        if found is None:
+            last = _last_kept(connection, level)
+            if last is None or number > last:
+                return _followed(connection, read, level, number)
+        if found is None or len(found) != TILE_BYTES:
             raise VerificationError(f"tile {level}/{number}: expected it among the stored tiles")
-        return bytes(hashes)
+        return bytes(found)
 
     return read
+
+
+def _last_kept(connection: apsw.Connection, level: int) -> int | None:
+    """Return the number of the last tile of a level that is kept, None when there is none."""
+    last: int | None = connection.execute(
+        "SELECT max(number) FROM tiles WHERE level = ?", (level,)
+    ).get
+    return last
 
 
 def _followed(connection: apsw.Connection, read: ReadTile, level: int, number: int) -> bytes:
