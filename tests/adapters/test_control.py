@@ -13,7 +13,7 @@ import apsw
 import pytest
 from hypothesis import strategies as st
 
-from tests.adapters.notes import control_in, note, notes, together
+from tests.adapters.notes import note, notes, together
 from tests.fakes.ledger import POLICY, ports_over
 from withhold.adapters.clock import SystemClock
 from withhold.adapters.store.sqlite.codec import encode_subject
@@ -32,12 +32,6 @@ from withhold.services.directory import AccountRequest
 from withhold.services.preferences import PreferenceRequest
 
 TEXT = st.characters(codec="utf-8")
-
-
-@pytest.fixture
-def control(tmp_path: Path) -> Iterator[Control]:
-    with control_in(tmp_path) as opened:
-        yield opened
 
 
 def test_a_job_is_there_once_it_is_answered(control: Control, tmp_path: Path) -> None:

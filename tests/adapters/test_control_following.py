@@ -7,23 +7,17 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 import apsw
 import pytest
 
-from tests.adapters.notes import control_in, note, notes, together
+from tests.adapters.notes import note, notes, together
 from withhold.adapters.store.sqlite.control import Control
 from withhold.errors import LockedByPlan, StateUnknown, StorageError
 from withhold.ports import Outcome
-
-
-@pytest.fixture
-def control(tmp_path: Path) -> Iterator[Control]:
-    with control_in(tmp_path) as opened:
-        yield opened
 
 
 class _Following:

@@ -5,22 +5,16 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
 import pytest
 
-from tests.adapters.notes import control_in, held, note, notes
+from tests.adapters.notes import held, note, notes
 from withhold.adapters.store.sqlite.control import MAX_JOBS, Control
 from withhold.errors import StorageError
 from withhold.ports import Outcome
-
-
-@pytest.fixture
-def control(tmp_path: Path) -> Iterator[Control]:
-    with control_in(tmp_path) as opened:
-        yield opened
 
 
 def test_submitted_jobs_share_a_commit_and_each_is_told(control: Control) -> None:
