@@ -86,12 +86,6 @@ def effective(subject: Subject, product: ProductId, directory: Directory) -> Eff
     return _on(subject, own, plans)
 
 
-def is_locked(subject: Subject, product: ProductId, directory: Directory) -> bool:
-    """Return whether a plan the subject has now is locked: `Effective.is_locked` and no more."""
-    organizations = [directory.subject(m.organization) for m in subject.memberships_now()]
-    return _lock_in(_plans_now(subject, organizations, product, directory)) is not None
-
-
 def _lock_in(plans: list[_PlanNow]) -> PlanParties | None:
     for parties, _ in plans:
         if parties.lock_on_since == OUT:

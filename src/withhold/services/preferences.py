@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from withhold.domain.canonical_json import Json
 from withhold.domain.changes import At, Change
-from withhold.domain.directory import Choice, Directory, Subject, SubjectKind
+from withhold.domain.directory import Directory, Holding, Subject, SubjectKind
 from withhold.domain.ledger import EventKind
 from withhold.domain.names import AccountId, Position, ProductId
 from withhold.domain.policy import Policy
@@ -26,7 +26,6 @@ from withhold.domain.preferences import (
     Effective,
     Source,
     effective,
-    is_locked,
     turned_off,
     turned_on,
 )
@@ -147,7 +146,8 @@ def status(
         subject = _holder(directory, kind, external_id, product)
         if subject.holdings[product].choice is not None:  # the entry that was answered for it
             return _own_status(directory, subject, product)
-        return _status(effective(subject, product, directory), product, directory.policy)
+        now = effective(subject, product, directory)
+        return _status(now, now, product, directory.policy)
 
 
 def check(ports: Ports, product: ProductId, accounts: Sequence[AccountId]) -> list[bool]:
@@ -262,19 +262,20 @@ def _turn(
 ) -> PreferenceStatus:
     if not request.allowed:
         return _turn_off(ports, transaction, subject, request)
-    _check_on(transaction, subject, request)
     change = turned_on(subject, request.product, here(transaction, ports.clock))
-    if change is None:
-        return _own_status(transaction, subject, request.product)
-    before = subject.holdings[request.product].choice
-    return _record(transaction, EventKind.OPTED_IN, change, request, before)
-
-
-def _check_on(directory: Directory, subject: Subject, request: PreferenceRequest) -> None:
-    if is_locked(subject, request.product, directory):
+    then = effective(change.record if change else subject, request.product, transaction)
+    if then.is_locked:
         raise LockedByPlan(
             "the plan is locked: nobody can turn training on while it is; turning off still works"
         )
+    _check_seen(transaction, subject, request)
+    if change is None:
+        return _own_status(transaction, subject, request.product)
+    return _record(transaction, subject, change, then, request)
+
+
+def _check_seen(directory: Directory, subject: Subject, request: PreferenceRequest) -> None:
+    """Check that what an on was decided upon still stands."""
     if request.if_match is None:
         return
     now = effective(subject, request.product, directory)
@@ -306,55 +307,52 @@ def turn_off(
     change = turned_off(subject, request.product, here(transaction, ports.clock))
     if change is None:
         return None
-    before = subject.holdings[request.product].choice
-    return _record(transaction, EventKind.OPTED_OUT, change, request, before)
+    then = effective(change.record, request.product, transaction)
+    return _record(transaction, subject, change, then, request)
 
 
 def _record(
     transaction: Transaction,
-    kind: EventKind,
+    subject: Subject,
     change: Change,
+    then: Effective,
     request: PreferenceRequest,
-    before: Choice | None,
 ) -> PreferenceStatus:
-    own = change.record.holdings[request.product]
+    """Append the entry of a subject's choice; return what holds then."""
+    product, own = request.product, change.record.holdings[request.product]
     body: dict[str, Json] = {
-        "product": request.product,
-        "holder": change.record.kind,
-        "before": before,  # what the holder had said until then
+        "product": product,
+        "holder": subject.kind,
+        "before": subject.holdings[product].choice,  # what the holder had said until then
         "surface": request.surface,
         "actor": request.actor,
         "notice": request.notice,
         "requested_at": request.requested_at,
     }
-    is_other = request.actor not in {None, change.record.id}
+    is_other = request.actor not in {None, subject.id}
     hidden: dict[str, Json] = {"actor": request.actor} if is_other else {}
+    kind = EventKind.OPTED_IN if request.allowed else EventKind.OPTED_OUT
     append(transaction, kind, change, body, At(own.position, own.recorded_at), hidden)
-    return _own_status(transaction, change.record, request.product)
+    return _status(then, own, product, transaction.policy)
 
 
 def _own_status(directory: Directory, subject: Subject, product: ProductId) -> PreferenceStatus:
     """Return what holds now, under the entry of the subject's own choice."""
-    now, own = effective(subject, product, directory), subject.holdings[product]
+    now = effective(subject, product, directory)
+    return _status(now, subject.holdings[product], product, directory.policy)
+
+
+def _status(
+    now: Effective, entry: Effective | Holding, product: ProductId, policy: Policy
+) -> PreferenceStatus:
+    """Return what holds, under the entry that decides or that of somebody's own choice."""
     return PreferenceStatus(
         now.is_on,
         now.source,
         now.is_locked,
-        own.position,
-        own.recorded_at,
-        receipt_id(own.position),
-        _reason(now, product, directory.policy),
-    )
-
-
-def _status(now: Effective, product: ProductId, policy: Policy) -> PreferenceStatus:
-    return PreferenceStatus(
-        now.is_on,
-        now.source,
-        now.is_locked,
-        now.position,
-        now.recorded_at,
-        receipt_id(now.position),
+        entry.position,
+        entry.recorded_at,
+        receipt_id(entry.position),
         _reason(now, product, policy),
     )
 
