@@ -21,6 +21,7 @@ from withhold.domain.canonical_json import canonical
 from withhold.domain.names import Position
 from withhold.domain.receipts import Document
 from withhold.errors import VerificationError
+from withhold.formats.receipt_words import told
 from withhold.services import log, receipts
 from withhold.web import receipt_page, verify_page
 
@@ -82,6 +83,19 @@ def alone(tmp_path: Path) -> str:
     return file.as_uri()
 
 
+def test_the_page_says_nothing_of_a_person_where_an_entry_is_public(
+    shared: Site, contexts: Contexts, issued: tuple[str, Document, Document]
+) -> None:
+    checker = Checker(contexts().new_page()).open(f"{shared.address}/verify")
+    assert checker.choose(issued[1]) == "holds"
+    expect(checker.result).to_contain_text("That whoever shows this is who it names.")
+    of_nobody = receipts.receipt(shared.ports, "1")
+    assert checker.choose(of_nobody) == "holds"
+    for said in told(files.read(of_nobody)).does_not:
+        expect(checker.result).to_contain_text(said)
+    expect(checker.result).not_to_contain_text("whoever shows this")
+
+
 def test_the_served_page_checks_a_receipt_and_says_what_the_command_says(
     shared: Site, contexts: Contexts, issued: tuple[str, Document, Document]
 ) -> None:
@@ -125,7 +139,7 @@ def test_every_step_fails_by_its_name(
     cut, signature = text.rsplit(".", 1)
     swapped = ("B" if signature[0] == "A" else "A") + signature[1:]
     checker = Checker(contexts().new_page()).open(alone, key)
-    for change, told in (
+    for change, step in (
         (b'{"jws":', "Step 1"),
         (b"[" * 100_000 + b'"jws"', "Step 1"),
         (json.dumps(full).encode(), "Step 1"),
@@ -141,8 +155,8 @@ def test_every_step_fails_by_its_name(
         ({**full, "jws": f"{cut}.{swapped}"}, "Step 6"),
     ):  # fmt: skip
         data = change if isinstance(change, bytes) else canonical(change)
-        assert checker.choose(data) == "fails", told
-        assert told in checker.result.inner_text()
+        assert checker.choose(data) == "fails", step
+        assert step in checker.result.inner_text()
     assert checker.choose(full) == "holds"
 
 

@@ -37,7 +37,7 @@ def test_a_proof_is_made_and_checked_where_there_is_no_home(shell: Shell, tmp_pa
     assert [step["name"] for step in found["steps"]] == list(dataset_proofs.STEPS)[:-1]
     assert all(step["holds"] for step in found["steps"])
 
-    said = shell.ok("prove", "zoe", "chat@1", "--out", str(out))
+    said = shell.ok("prove", "zoe", "chat@1", "--out", str(out), "--force")
     assert "chat@1 had no rows of zoe" in said and f"--key {key}" in said
     assert "had no rows of zoe" in shell.ok("verify", str(out))
     assert shell.json("prove", "zoe", "chat@1") == json.loads(out.read_text(encoding="utf-8"))
@@ -90,7 +90,7 @@ def test_an_account_opened_after_the_commit_under_an_old_name_is_told_that_and_n
     made = shell.json("prove", "ana", "chat@1", "--out", str(after))
     assert made["present"] is None
     for said in (
-        shell.ok("prove", "ana", "chat@1", "--out", str(after)),
+        shell.ok("prove", "ana", "chat@1", "--out", str(after), "--force"),
         shell.ok("verify", str(after)),
         shell.json("verify", str(after))["shows"],
     ):
@@ -100,6 +100,23 @@ def test_an_account_opened_after_the_commit_under_an_old_name_is_told_that_and_n
     found = shell.json("verify", str(after))
     assert (found["present"], found["is_vacuous"]) == (None, True)
     assert "chat@1 had rows of ana" in shell.ok("verify", str(before)), "and still says so"
+
+
+def test_a_proof_is_not_written_over_another_file(shell: Shell, tmp_path: Path) -> None:
+    _two_people(shell)
+    shell.ok("build", "chat", "--product", "vibe")
+    kept = tmp_path / "proof.json"
+    shell.ok("prove", "ana", "chat@1", "--out", str(kept))
+    before = kept.read_bytes()
+    shell.ok("prove", "ana", "chat@1", "--out", str(kept))
+    done = shell.run("prove", "ben", "chat@1", "--out", str(kept))
+    assert done.code == 2
+    assert (
+        "it is there already and has other content; name another file, or say --force" in done.err
+    )
+    assert kept.read_bytes() == before
+    shell.ok("prove", "ben", "chat@1", "--out", str(kept), "--force")
+    assert json.loads(kept.read_bytes())["account"] == "ben"
 
 
 def test_a_proof_that_does_not_hold_is_one_line_and_exit_code_2(

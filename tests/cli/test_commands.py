@@ -228,7 +228,7 @@ def test_a_token_is_shown_once(shell: Shell) -> None:
     [
         (("opt-out", "nobody"), "no account 'nobody'"),
         (("opt-out", "nobody", "--product", "tango"), "tango"),
-        (("where", "nobody"), "no such account"),
+        (("where", "nobody"), "no account 'nobody'"),
         (("explain", "nothing"), "no interaction"),
         (("show", "chat@9"), "chat@9"),
         (("show", "chat"), "name@version"),

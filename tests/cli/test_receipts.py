@@ -53,6 +53,15 @@ def test_a_receipt_says_what_was_confirmed_when_the_operator_is_gone(
     assert not shell.home.exists()
 
 
+def test_the_receipt_of_a_public_entry_says_nothing_of_a_person(shell: Shell, issued: str) -> None:
+    shell.ok("receipt", "1", "policy.json")
+    of_nobody = shell.json("verify", "policy.json")["does_not_prove"]
+    of_ana = shell.json("verify", "receipt.json")["does_not_prove"]
+    assert "That whoever shows this is who it names." in of_ana
+    assert not any("whoever" in each or "chosen" in each for each in of_nobody)
+    assert of_nobody[-1] == of_ana[-1]
+
+
 def test_without_a_key_and_a_home_who_signed_stays_open_and_the_command_fails(
     shell: Shell, issued: str
 ) -> None:

@@ -13,7 +13,17 @@ import typer
 from withhold.adapters.embedded import exists
 from withhold.adapters.signing import verifies
 from withhold.cli.checking import NO_KEY, Outcome, failed, listed, shown, write
-from withhold.cli.output import AsJson, Home, give, home_of, opened, progress_bar, say
+from withhold.cli.output import (
+    AsJson,
+    Force,
+    Home,
+    give,
+    home_of,
+    opened,
+    progress_bar,
+    quantity,
+    say,
+)
 from withhold.domain import dataset_proofs
 from withhold.domain.checkpoints import Trust
 from withhold.domain.dataset_proofs import Verdict
@@ -37,6 +47,7 @@ def prove(
     out: Annotated[
         Path | None, typer.Option("--out", help="Where to write the proof, instead of stdout.")
     ] = None,
+    force: Force = False,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
@@ -60,7 +71,7 @@ def prove(
         give(document)
         return
     data = json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
-    write(out, data, over=True)  # it can be made again at any time
+    write(out, data, over=force, or_else="say --force")
     if as_json:
         give({"file": str(out), "present": document["present"], "keys": keys})
         return
@@ -82,7 +93,7 @@ def tag(home: Home = None, as_json: AsJson = False) -> None:
     if as_json:
         give({"tagged": tagged})
     else:
-        say(f"{tagged:,} versions tagged; every version has its tags.")
+        say(f"{quantity(tagged, 'version')} tagged; every version has its tags.")
 
 
 def verify_proof(

@@ -23,6 +23,7 @@ from withhold.cli.output import (
     opened,
     product_of,
     progress_bar,
+    quantity,
     say,
     warn,
 )
@@ -125,7 +126,7 @@ def build(
         )
     else:
         first, admitted, withheld = "Nothing committed", made.admitted, made.withheld
-    say(f"{first} at position {made.position:,}: {admitted:,} rows admitted")
+    say(f"{first} at position {made.position:,}: {quantity(admitted, 'row')} admitted")
     for reason, rows in answers.by_reason(withheld).items():
         say(f"  {rows:,} withheld: {reason.replace('_', ' ')}")
 
@@ -173,9 +174,8 @@ def show(
         give(view)
         return
     say(f"{view.name}@{view.version}: {view.product}, committed at position {view.position:,}")
-    say(
-        f"  then {view.admitted:,} rows, now {view.now.admitted:,} (position {view.now.position:,})"
-    )
+    then, now = quantity(view.admitted, "row"), view.now
+    say(f"  then {then}, now {now.admitted:,} (position {now.position:,})")
     for reason, rows in view.now.withheld.items():
         say(f"  {rows:,} withheld: {reason.replace('_', ' ')}")
 
@@ -231,7 +231,8 @@ def export(
             }
         )
         return
-    say(f"{done.rows:,} rows in {len(done.shards):,} shards, as of position {done.position:,}")
+    rows, shards = quantity(done.rows, "row"), quantity(len(done.shards), "shard")
+    say(f"{rows} in {shards}, as of position {done.position:,}")
 
 
 @delete.command("interaction")

@@ -15,6 +15,7 @@ from withhold.cli.output import (
     opened,
     product_of,
     progress_steps,
+    quantity,
     say,
 )
 from withhold.cli.output import table as draw
@@ -103,10 +104,9 @@ def audit(home: Home = None, as_json: AsJson = False) -> None:
     if as_json:
         give({"holds": report.holds, **_fields(report)})
     else:
-        say(
-            f"Audited at position {report.position:,}: {report.files:,} files, {report.rows:,} rows, "
-            f"{report.datasets:,} datasets"
-        )
+        seen = ((report.files, "file"), (report.rows, "row"), (report.datasets, "dataset"))
+        what = ", ".join(quantity(number, thing) for number, thing in seen)
+        say(f"Audited at position {report.position:,}: {what}")
     if not report.holds:
         if not as_json:
             for fault in report.faults:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from withhold.cli.output import AsJson, Home, Product, give, opened, product_of, say
+from withhold.cli.output import AsJson, Home, Product, give, opened, product_of, quantity, say
 from withhold.errors import InputError
 from withhold.services import sealing
 
@@ -34,7 +34,7 @@ def seal(product: Product = None, home: Home = None, as_json: AsJson = False) ->
     if as_json:
         give({"files": files})
     else:
-        say(f"Everything captured is sealed; the lake has {files:,} files.")
+        say(f"Everything captured is sealed; the lake has {quantity(files, 'file')}.")
 
 
 def bench(

@@ -32,6 +32,7 @@ Home = Annotated[
     Path | None, typer.Option("--home", help="The folder with all data, instead of WITHHOLD_HOME.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Force = Annotated[bool, typer.Option("--force", help="Write over a file that has other content.")]
 Product = Annotated[
     str | None, typer.Option("--product", help="A product of the policy, for example vibe.")
 ]
@@ -99,6 +100,11 @@ def console() -> Console:
 def say(text: str) -> None:
     """Print one line for people."""
     console().print(safe(text), soft_wrap=True)
+
+
+def quantity(number: int, thing: str) -> str:
+    """Return a number with what it counts: ``1 shard``, ``1,024 shards``."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str = "") -> None:

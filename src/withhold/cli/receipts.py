@@ -25,7 +25,7 @@ from withhold.cli.checking import (
     trust_of,
     write,
 )
-from withhold.cli.output import AsJson, Home, give, home_of, opened, say
+from withhold.cli.output import AsJson, Force, Home, give, home_of, opened, say
 from withhold.domain import dataset_proofs
 from withhold.domain import receipts as files
 from withhold.domain.checkpoints import Trust
@@ -62,9 +62,7 @@ def receipt(
     redacted: Annotated[
         bool, typer.Option("--redacted", help="The form to show to others: without whose it is.")
     ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Write over a file that has other content.")
-    ] = False,
+    force: Force = False,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:

@@ -57,6 +57,10 @@ NOT_WORTH = (
     "What became of copies and models that were made before it.",
     "When it happened, but by the provider's word: times decide nothing, the position does.",
 )
+PUBLIC_NOT_WORTH = (
+    "What was recorded later: a newer entry may say otherwise.",
+    NOT_WORTH[-1],
+)
 REDACTED_WORTH = (
     "That the provider signed that this entry stands in its log and is somebody's choice of this kind, "
     "for this product."
@@ -78,6 +82,7 @@ WORDS: Mapping[str, object] = {
     "whose_data": _WHOSE_DATA,
     "surfaces": SURFACES,
     "full": {"proves": WORTH, "does_not": NOT_WORTH},
+    "public": {"proves": WORTH, "does_not": PUBLIC_NOT_WORTH},
     "redacted": {"proves": REDACTED_WORTH, "does_not": REDACTED_NOT_WORTH},
 }
 """The same words for a page that checks by itself."""
@@ -113,16 +118,24 @@ class Told:
 
 def told(found: Verified) -> Told:
     """Return a receipt in plain words."""
-    facts, is_full = found.facts, found.facts.form == Form.FULL
+    facts = found.facts
+    proves, does_not = _worth(facts)
     return Told(
         title(facts),
         when(facts.recorded_at),
         sentence(facts),
         _stated(_plain(facts)),
         _stated(_technical(found)),
-        WORTH if is_full else REDACTED_WORTH,
-        NOT_WORTH if is_full else REDACTED_NOT_WORTH,
+        proves,
+        does_not,
     )
+
+
+def _worth(facts: Facts) -> tuple[str, tuple[str, ...]]:
+    """Return what a receipt proves, and what it does not."""
+    if facts.form != Form.FULL:
+        return REDACTED_WORTH, REDACTED_NOT_WORTH
+    return WORTH, PUBLIC_NOT_WORTH if facts.subject is None else NOT_WORTH
 
 
 def title(facts: Facts) -> str:

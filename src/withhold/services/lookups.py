@@ -18,9 +18,10 @@ from withhold.domain.interactions import IdState
 from withhold.domain.names import AccountId, FileNo, Ordinal, PartyNo, Position, ProductId
 from withhold.domain.standing import Standing, admits
 from withhold.domain.vectors import ConsentVector, RowSet, counts, withheld
-from withhold.errors import UnknownAccount, UnknownDataset, UnknownRow
+from withhold.errors import UnknownDataset, UnknownRow
 from withhold.ports import ConsentTable, KnownId, LakeFile, Ports
 from withhold.services import withdrawals
+from withhold.services.preferences import unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def where(ports: Ports, account: AccountId) -> tuple[DatasetRows, ...]:
     with ports.ledger.directory() as directory:
         subject = directory.find(SubjectKind.ACCOUNT, account)
     if subject is None:
-        raise UnknownAccount("no such account; expected an id put under /v1/accounts")
+        raise unknown(SubjectKind.ACCOUNT, account)
     return where_of(ports, [holding.party for holding in subject.holdings.values()])
 
 

@@ -206,9 +206,12 @@ def unknown(kind: SubjectKind, external_id: str) -> WithholdError:
     """Return the error that says there is no such account or organisation."""
     shown = repr(external_id[:64])
     if kind is SubjectKind.ACCOUNT:
-        return UnknownAccount(f"no account {shown}; open it with PUT /v1/accounts/{{id}} first")
+        return UnknownAccount(
+            f"no account {shown}; open it first: PUT /v1/accounts/{{id}}, or withhold account put"
+        )
     return UnknownOrganization(
-        f"no organization {shown}; open it with PUT /v1/organizations/{{id}} first"
+        f"no organization {shown}; open it first: PUT /v1/organizations/{{id}}, or withhold "
+        "organization put"
     )
 
 

@@ -12,9 +12,11 @@ function title(facts) {
   return `${[use, whoseData, facts.label ?? facts.product].filter(Boolean).join(" ")} data: ${holds}`;
 }
 
+const isPublic = (facts) => facts.form === "full" && facts.subject === null;
+
 function whose(facts) {
   if (facts.form === "redacted") return "not told in this form";
-  if (facts.subject === null) return "nobody's: a public entry";
+  if (isPublic(facts)) return "nobody's: a public entry";
   return facts.holder ? `${facts.holder} ${facts.subject}` : facts.subject;
 }
 
@@ -95,7 +97,7 @@ function show(verdict, lead, ...rest) {
 
 function showReceipt(found, held) {
   const {facts, isSigned} = found;
-  const worth = words[facts.form];
+  const worth = words[isPublic(facts) ? "public" : facts.form];
   show(isSigned ? "holds" : "unsigned",
     isSigned ? "Every step holds, with the key below." : "Everything but who signed was checked, and holds. Enter the log's public key.",
     made("h3", title(facts), {class: "what"}), list(plain(facts)), folded("Technical", list(technical(found))),
