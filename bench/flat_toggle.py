@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bench.log_state import written_over
-from withhold.adapters.store.sqlite.beside import Beside
 from withhold.adapters.store.sqlite.codec import decode_subject, encode_subject
 from withhold.adapters.store.sqlite.control import connect
+from withhold.adapters.store.sqlite.worker import Worker
 from withhold.domain.tiles import RightEdge
 from withhold.domain.tree import leaf_hashes
 
@@ -33,7 +33,7 @@ def _grown(signer: Ed25519PrivateKey, edge: RightEdge, entry: bytes) -> RightEdg
 
 
 def flat_toggle(
-    ledger: Path, accounts: Sequence[str], log_bytes: int, beside: Beside
+    ledger: Path, accounts: Sequence[str], log_bytes: int, beside: Worker
 ) -> Callable[[], None]:
     """Return a function that does what a toggle of one of these accounts has to do.
 

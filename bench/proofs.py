@@ -29,8 +29,8 @@ from bench.command import run
 from bench.log_state import written_over
 from withhold.adapters.signing import SeedSigner, verifies
 from withhold.adapters.store.sqlite import schema
-from withhold.adapters.store.sqlite.beside import Beside
 from withhold.adapters.store.sqlite.control import WAL_PAGES, connect
+from withhold.adapters.store.sqlite.worker import Worker
 from withhold.domain.checkpoints import Checkpoint, LogKey, Trust, message, opened, signed
 from withhold.domain.notes import SignatureType, parse_note
 from withhold.domain.proofs import LogProof, check_proof, parse_proof
@@ -98,7 +98,7 @@ class _Log:
         self.edge = RightEdge()
         self.newest = b""
         self._full: Sequence[FullTile] = ()
-        self._beside = Beside()
+        self._beside = Worker("withhold-beside")
 
     def read(self, level: int, number: int) -> bytes:
         return self.connection.execute(

@@ -40,12 +40,12 @@ from bench.command import run
 from bench.flat_toggle import flat_toggle
 from bench.log_state import written_over
 from withhold.adapters.clock import SystemClock
-from withhold.adapters.store.sqlite.beside import Beside
 from withhold.adapters.store.sqlite.control import Control, connect
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.adapters.store.sqlite.ledger import SqliteLedger
 from withhold.adapters.store.sqlite.log import SqliteLog
 from withhold.adapters.store.sqlite.log_keys import LogKeys
+from withhold.adapters.store.sqlite.worker import Worker
 from withhold.domain.directory import SubjectKind
 from withhold.domain.names import AccountId, ProductId
 from withhold.ports import Ports
@@ -217,7 +217,7 @@ def main(
         one = Client(ports, range(accounts - own, accounts), seed=4711)
         many = [Client(ports, range(n, accounts - own, clients), seed=n) for n in range(clients)]
         log_bytes = (here / "control.db-wal").stat().st_size
-        beside = Beside()
+        beside = Worker("withhold-beside")
         sides = {
             "toggle": one.toggle,
             "flat": flat_toggle(here / "control.db", one.ids, log_bytes, beside),

@@ -12,7 +12,8 @@ import apsw
 import pytest
 
 from tests.adapters.notes import held, note, notes
-from withhold.adapters.store.sqlite.control import MAX_JOBS, Control
+from withhold.adapters.store.sqlite.control import Control
+from withhold.adapters.store.sqlite.writers import MAX_JOBS
 from withhold.errors import StorageError
 from withhold.ports import Outcome
 
@@ -68,7 +69,7 @@ def test_a_thread_behind_more_jobs_than_one_commit_takes_is_answered(control: Co
     results: list[int] = []
     waiting = threading.Thread(target=lambda: results.append(control.run(note("waited"))))
     waiting.start()
-    while control._queue[-1].__class__.__name__ != "Waiting":
+    while control._writers._queue[-1].__class__.__name__ != "Waiting":
         time.sleep(0.001)
     release.set()
     waiting.join(30)
@@ -108,13 +109,17 @@ def test_whoever_queues_as_nobody_leads_any_more_is_the_only_leader(control: Con
     whole: list[bool] = []
 
     def let_somebody_in() -> None:
-        if control._is_led or second or threading.current_thread() is not threading.main_thread():
+        if (
+            control._writers.are_led
+            or second
+            or threading.current_thread() is not threading.main_thread()
+        ):
             return
         second.append(threading.Thread(target=lambda: whole.append(control.run(long))))
         second[0].start()
         assert inside.wait(30)
 
-    control._mutex = _Pause(control._mutex, let_somebody_in)  # type: ignore[assignment]
+    control._writers._mutex = _Pause(control._writers._mutex, let_somebody_in)  # type: ignore[assignment]
     control.run(note("before"))
     time.sleep(0.05)  # time for a leader that should not be there
     go_on.set()

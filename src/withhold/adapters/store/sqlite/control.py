@@ -1,7 +1,7 @@
 """The control database: one writer at a time, group commit, consistent read snapshots.
 
-Writers queue. The first one leads: it runs the jobs of everybody waiting inside one transaction and
-flushes once, then hands the lead to the first that queued meanwhile.
+Writers queue (`writers`), and one of them leads: it runs the jobs of everybody waiting inside one
+transaction and flushes once.
 
     BEGIN IMMEDIATE -> job, job, job … -> COMMIT (fsync)      -> everybody is answered
                                        `-> what goes with it '
@@ -21,7 +21,7 @@ Invariants:
 - many processes may use one database: nothing read before BEGIN is trusted inside it.
 
 Source: design section 4; SQLite "Write-Ahead Logging" and "PRAGMA synchronous".
-Not here: what the tables mean (`schema`), positions and chains (`ledger`).
+Not here: who leads (`writers`), what the tables mean (`schema`), positions and chains (`ledger`).
 """
 
 from __future__ import annotations
@@ -30,18 +30,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import apsw
 
 from withhold.adapters.store.sqlite import schema
-from withhold.adapters.store.sqlite.beside import Beside, Made
 from withhold.adapters.store.sqlite.gate import StoreGate
 from withhold.adapters.store.sqlite.tickets import Submitted, Ticket, Waiting
+from withhold.adapters.store.sqlite.worker import Made, Worker
+from withhold.adapters.store.sqlite.writers import Writers
 from withhold.errors import StateUnknown, StorageError, WithholdError
 from withhold.ports import Outcome
 
@@ -50,7 +49,6 @@ T = TypeVar("T")
 BUSY_MS = 30_000  # how long a writer of one process waits for one of another
 TRUNCATE_SECONDS = 0.25  # how long emptying the log is tried; it never waits with the lock in hand
 TRUNCATE_PAUSE_SECONDS = 0.001
-MAX_JOBS = 256  # in one commit, so that the first to wait is never kept long
 IDLE_READERS = 16  # connections kept open for later readers
 # Kept prepared. The oldest goes, however often it is used, and a change puts three back: with fewer,
 # what each commit of a crowd asks once would be prepared again each time. It is searched one by one.
@@ -134,16 +132,6 @@ class Follower(Protocol[T]):
         ...
 
 
-def _crew() -> ThreadPoolExecutor:
-    """Return the one thread that leads for whoever submits; it runs already, so that it can always lead."""
-    crew = ThreadPoolExecutor(1, "withhold-control")
-    try:
-        crew.submit(int).result()
-    except RuntimeError as error:
-        raise StorageError("no thread can be started; nothing was opened") from error
-    return crew
-
-
 class Control:
     """The control database of one home, for any number of threads and processes."""
 
@@ -165,11 +153,8 @@ class Control:
             schema.prepare(self._writer)
         except apsw.Error as error:
             raise refused(error) from error
-        self._mutex = threading.Lock()
-        self._queue: deque[Ticket[object]] = deque()
-        self._is_led = False
-        self._crew = _crew()
-        self._beside = Beside()
+        self._writers = Writers(self._commit_in_turn, self._leave)
+        self._beside = Worker("withhold-beside")
         self._owner = 0
         self._epoch = 0
         self._memory: tuple[int, object] = (0, None)
@@ -226,10 +211,8 @@ class Control:
         """
         if self._owner == threading.get_ident():
             return self._join(job)
-        ticket: Waiting[T] = Waiting(job)
-        if self._wait_for_turn(ticket):
-            self._lead()
-        return ticket.get()
+        self._gate.check()
+        return self._writers.wait(Waiting(job))
 
     def submit(
         self, job: Callable[[apsw.Connection], T], tell: Callable[[Outcome[T]], None]
@@ -243,8 +226,8 @@ class Control:
         Raises:
             StorageError: the database is closed; nothing was recorded.
         """
-        if self._enqueue(Submitted(job, tell)):
-            self._crew.submit(self._lead)
+        self._gate.check()
+        self._writers.submit(Submitted(job, tell))
 
     def _join(self, job: Callable[[apsw.Connection], T]) -> T:
         """Run a part of the running job in a savepoint, so that the job may survive its error."""
@@ -260,74 +243,20 @@ class Control:
         self._writer.execute("RELEASE part")
         return result
 
-    def _enqueue(self, ticket: Ticket[T]) -> bool:
-        """Queue up; return True when nobody leads, which is the caller's to arrange then."""
-        self._gate.check()
-        with self._mutex:
-            if self._is_closed:
-                raise StorageError("the control database is closed; nothing was recorded")
-            self._queue.append(ticket)  # type: ignore[arg-type]  # read only through its own T
-            is_first, self._is_led = not self._is_led, True
-            return is_first
-
-    def _wait_for_turn(self, ticket: Waiting[T]) -> bool:
-        """Queue up; return True when the caller has to lead, False when its job is done."""
-        if self._enqueue(ticket):
-            return True
-        try:
-            ticket.gate.acquire()
-        except BaseException:  # an interrupt: do not leave the others without a leader
-            self._abandon(ticket)
-            raise
-        return not ticket.is_done
-
-    def _abandon(self, ticket: Waiting[T]) -> None:
-        with self._mutex:
-            if ticket in self._queue:
-                self._queue.remove(ticket)  # type: ignore[arg-type]
-        if ticket.is_leading and not ticket.is_done:
-            self._hand_over()
-
-    def _hand_over(self) -> None:
-        """Let the first thread that waits lead, if its own job is among the next; else the crew.
-
-        Decided in one piece: once nobody leads, whoever queues next does, and there is one leader only.
-        """
-        with self._mutex:
-            following = islice(self._queue, MAX_JOBS)  # what the next leader commits
-            successor = next((t for t in following if isinstance(t, Waiting)), None)
-            self._is_led = bool(self._queue)
-            is_for_the_crew = self._is_led and successor is None
-            if successor is not None:
-                successor.is_leading = True
-        if successor is not None:
-            successor.gate.release()
-        elif is_for_the_crew:
-            self._crew.submit(self._lead)
-
-    def _lead(self) -> None:
-        """Commit those who queued up to now, tell them, and let somebody else lead."""
-        with self._mutex:
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_JOBS))]
+    def _commit_in_turn(self, batch: list[Ticket[Any]]) -> None:
         self._owner = threading.get_ident()
-        try:
-            self._commit(batch)
-        finally:
-            self._end(batch)
+        self._commit(batch)
 
-    def _end(self, batch: list[Ticket[object]]) -> None:
-        """Leave nothing open, tell everybody of the batch, and let somebody else lead."""
+    def _leave(self) -> None:
+        """Leave nothing open of a commit, however it ended."""
         try:
             if self._writer.in_transaction:  # an interrupt just before the commit was sent
                 self._epoch += 1
                 self._roll_back()
         finally:
             self._owner = 0
-            for ticket in batch:
-                ticket.settle()
-            self._hand_over()
 
-    def _commit(self, batch: list[Ticket[object]]) -> None:
+    def _commit(self, batch: list[Ticket[Any]]) -> None:
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             self._epoch += 1
@@ -351,7 +280,7 @@ class Control:
         job = None if self._follower is None else self._follower.before_commit(self._writer)
         return None if job is None else self._beside.begin(job)
 
-    def _attempt(self, ticket: Ticket[object]) -> bool:
+    def _attempt(self, ticket: Ticket[Any]) -> bool:
         """Run one job; return True when it raised and left a trace. Its error is for its caller."""
         changes = self._writer.total_changes()
         try:
@@ -364,7 +293,7 @@ class Control:
             return self._writer.total_changes() != changes
         return False
 
-    def _undo(self, batch: list[Ticket[object]], error: BaseException) -> None:
+    def _undo(self, batch: list[Ticket[Any]], error: BaseException) -> None:
         """Nothing of the batch is recorded; everybody without an error of its own is told why."""
         self._epoch += 1
         self._roll_back()
@@ -378,7 +307,7 @@ class Control:
                 ticket.error or cause or StorageError("interrupted; nothing was recorded")
             )
 
-    def _flush(self, batch: list[Ticket[object]], made: Made[Any] | None) -> None:
+    def _flush(self, batch: list[Ticket[Any]], made: Made[Any] | None) -> None:
         for ticket in batch:  # first: an interrupt may come between any two lines from here on
             ticket.is_sent = True
         try:
@@ -396,7 +325,7 @@ class Control:
             return
         self._answer(batch, made)
 
-    def _answer(self, batch: list[Ticket[object]], made: Made[Any] | None) -> None:
+    def _answer(self, batch: list[Ticket[Any]], made: Made[Any] | None) -> None:
         """Let what is on disk be told, once what goes with the commit is done.
 
         An interrupt goes on to whoever led; that it was sent is all that is known of a ticket then.
@@ -473,11 +402,8 @@ class Control:
 
     def close(self) -> None:
         """Take no more jobs, finish those that wait, and close; readers close when they are put back."""
-        with self._mutex:
-            self._is_closed = True
-        while self._is_led:  # another thread commits, for itself or for others: let it
-            time.sleep(0.001)
-        self._crew.shutdown()
+        self._is_closed = True
+        self._writers.close()
         self._beside.close()
         while self._idle:
             self._idle.pop().close()

@@ -1,14 +1,14 @@
 """Jobs that wait for the control database, and how whoever waits is told.
 
 A thread waits at a gate; somebody who may not block is called. Either way only what is on disk counts as
-a result, and once a commit was sent nobody is told that nothing was recorded. Not here: queueing,
-leading and committing (`control`).
+a result, and once a commit was sent nobody is told that nothing was recorded. Not here: queueing and
+leading (`writers`), committing (`control`).
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 import apsw
@@ -43,24 +43,22 @@ class Ticket(Generic[T]):
         return self.result  # type: ignore[return-value]  # T may itself be None
 
     def settle(self) -> None:
-        """Tell whoever waits that the job is done."""
+        """Tell whoever waits that the job is done; once, however often it is called."""
         raise NotImplementedError
 
 
 class Waiting(Ticket[T]):
     """The job of a thread that waits. Its gate opens when the job is done, or when it has to lead."""
 
-    __slots__ = ("gate", "is_leading")
+    __slots__ = ("gate",)
 
     def __init__(self, job: Callable[[apsw.Connection], T]) -> None:
         super().__init__(job)
-        self.is_leading = False
-        self.gate = threading.Lock()
-        self.gate.acquire()
+        self.gate: SimpleQueue[None] = SimpleQueue()  # opening it again does no harm
 
     def settle(self) -> None:
         self.is_done = True
-        self.gate.release()
+        self.gate.put(None)
 
 
 class Submitted(Ticket[T]):
@@ -75,6 +73,8 @@ class Submitted(Ticket[T]):
         self.tell = tell
 
     def settle(self) -> None:
+        if self.is_done:
+            return
         self.is_done = True
         try:  # noqa: SIM105 (`suppress` costs as much as telling)
             self.tell(self)

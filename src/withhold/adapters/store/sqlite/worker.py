@@ -1,7 +1,8 @@
-"""One thread that works while another one waits for the disk.
+"""A thread of its own for jobs that others hand over.
 
-Handing it a job costs less than a `ThreadPoolExecutor` takes for it, and the caller is about to commit what
-somebody waits for (decision 0015). Whoever waits for a job is told when the thread is gone.
+A `ThreadPoolExecutor` would take longer for it, while somebody waits for a commit (decision 0015); and an
+interrupt while a job is handed over could leave its locks held for ever. Here that is one call into C.
+Whoever waits for a job is told when the thread is gone.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ class Made(Generic[T]):
         """
         while not self._gate.acquire(timeout=LOOK_SECONDS):
             if not self._thread.is_alive():
-                raise StorageError("the thread beside the commits is gone; start the program again")
+                raise StorageError(
+                    f"the thread {self._thread.name} is gone; start the program again"
+                )
         if self._error is not None:
             raise self._error
         return self._result  # type: ignore[return-value]  # T may itself be None
@@ -57,19 +60,20 @@ class Made(Generic[T]):
             del self._job  # and what it holds
 
 
-class Beside:
+class Worker:
     """Runs jobs one after another on a thread of its own, which ends with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         """Start the thread.
+
+        Args:
+            name: of the thread.
 
         Raises:
             StorageError: the system gives none.
         """
         self._jobs: SimpleQueue[Made[Any] | None] = SimpleQueue()
-        self._thread = threading.Thread(
-            target=_work, args=(self._jobs,), name="withhold-beside", daemon=True
-        )
+        self._thread = threading.Thread(target=_work, args=(self._jobs,), name=name, daemon=True)
         try:
             self._thread.start()
         except RuntimeError as error:
@@ -77,14 +81,22 @@ class Beside:
         self._process = os.getpid()
         weakref.finalize(self, self._jobs.put, None)
 
-    def begin(self, job: Callable[[], T]) -> Made[T]:
-        """Let a job begin as soon as those before it are done.
+    def check(self) -> None:
+        """Check that there is a thread.
 
         Raises:
-            StorageError: this process was forked off, and has no such thread.
+            StorageError: this process was forked off, and has none.
         """
         if os.getpid() != self._process:  # asking the thread would cost ten times as much
-            raise StorageError("the thread beside the commits is gone; open the home again")
+            raise StorageError("this process was forked off; open the home again")
+
+    def begin(self, job: Callable[[], T]) -> Made[T]:
+        """Let a job begin as soon as those before it are done; what it raises is for whoever waits.
+
+        Raises:
+            StorageError: as `check` does.
+        """
+        self.check()
         made = Made(job, self._thread)
         self._jobs.put(made)
         return made
