@@ -30,6 +30,7 @@ from withhold.domain.dataset_proofs import Verdict
 from withhold.domain.datasets import parse_ref
 from withhold.domain.names import AccountId
 from withhold.errors import VerificationError, WithholdError
+from withhold.formats.proof_words import NOT_WORTH
 from withhold.services import absence, receipts, tagging
 
 
@@ -147,6 +148,8 @@ def _lines(found: Verdict) -> tuple[str, ...]:
         f"  the account opened at position {found.opened:,}",
         f"  manifest {found.manifest}",
         f"  {by} {head.origin}, over {head.head.size:,} entries",
+        "It does not prove:",
+        *(f"  - {each}" for each in NOT_WORTH),
     )
 
 

@@ -120,7 +120,9 @@ def verify(
     ] = None,
     page: Annotated[
         Path | None,
-        typer.Option("--page", help="Write a page that checks receipts in any browser, and end."),
+        typer.Option(
+            "--page", help="Write a page that checks receipts and proofs in any browser, and end."
+        ),
     ] = None,
     home: Home = None,
     as_json: AsJson = False,

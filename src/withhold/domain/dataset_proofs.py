@@ -353,7 +353,10 @@ def _entry(value: object, fields: Mapping[str, type], where: str) -> ShownEntry:
     assert isinstance(value, dict)  # as its field is checked to be
     _check_fields(value, fields, where)
     opening = _hash(value["opening"], "opening") if "opening" in fields else None
-    return ShownEntry(_bytes(value["event"]), opening, parse_proof(_bytes(value["proof"])))
+    proof = parse_proof(_bytes(value["proof"]))
+    if proof.extra is not None:
+        raise _refused(f"a proof without extra data in {where}", "some")
+    return ShownEntry(_bytes(value["event"]), opening, proof)
 
 
 def _event(event: bytes) -> dict[str, Json]:

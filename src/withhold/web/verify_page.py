@@ -1,9 +1,10 @@
-"""The page that checks receipts in a browser alone, served and as one file to keep.
+"""The page that checks receipts and proofs in a browser alone, served and as one file to keep.
 
 Both are one template, one script and one style; the file has them inside, each allowed by its hash. The
-policy of both forbids every connection, so that no receipt can leave the page.
+policy of both forbids every connection, so that no file can leave the page.
 
-Not here: checking itself (`static/receipts/check.js`, `domain.receipts`), the words (`receipt_words`).
+Not here: checking itself (`static/receipts/check.js` and `dataset.js`; `domain.receipts` and
+`domain.dataset_proofs`), the words (`receipt_words`, `proof_words`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Request, Response, get
 from litestar.params import FromPath
 
-from withhold.formats.receipt_words import WORDS
+from withhold.formats import proof_words, receipt_words
 from withhold.services import receipts
 from withhold.web.auth import ports_of
 from withhold.web.routes import off_loop
@@ -33,7 +34,9 @@ SECURITY: Mapping[str, str] = {
 }
 
 _FILES = {"verify.js": "text/javascript", "receipts.css": "text/css"}
-_PARTS = {"verify.js": ("check.js", "page.js")}  # one script, since a page on a disk loads nothing
+_PARTS = {
+    "verify.js": ("check.js", "dataset.js", "page.js")
+}  # one script, since a page on a disk loads nothing
 PAGES = Environment(
     loader=PackageLoader("withhold.web"), autoescape=True, undefined=StrictUndefined
 )
@@ -84,7 +87,7 @@ def _hash(text: str) -> str:
 def _rendered(keys: Sequence[str], alone: tuple[str, str] | None = None) -> str:
     script, style = (file(name) for name in alone) if alone else ("", "")
     # a data block ends at the first "</": no word of ours may hold one
-    words = json.dumps(WORDS).replace("<", "\\u003c")
+    words = json.dumps({**receipt_words.WORDS, "proof": proof_words.WORDS}).replace("<", "\\u003c")
     return PAGES.get_template("verify.html").render(
         keys=keys,
         words=words,

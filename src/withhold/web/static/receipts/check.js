@@ -180,22 +180,23 @@ const namesOf = (value) => Object.keys(value ?? {}).sort().join(",");
 // What people choose by mistake; whatever has a receipt's marks in it is a receipt, and holds or does not.
 function mistaken(data) {
   const text = new TextDecoder().decode(data);
-  if (/"(?:jws|proof)"|withhold\/(?:redacted-)?receipt\//.test(text) && !text.includes('"withhold/dataset-proof/')) return null;
+  const isProof = text.includes('"withhold/dataset-proof/');
+  if (/"(?:jws|proof)"|withhold\/(?:redacted-)?receipt\//.test(text) && !isProof) return null;
   if (text.startsWith("%PDF")) {
     return "This is a PDF. The receipt's file is attached inside it: save that attachment, receipt.json, and choose it here.";
   }
-  if (text.includes("withhold/dataset-proof/")) {
-    return "This is a proof about a dataset, not a receipt. Check it with the command withhold verify FILE --key KEY.";
+  if (isProof) {
+    return "This is a proof about a dataset that was cut off or altered, or is of another version. Choose the file as it was given.";
   }
   if (text.trim() && text.trim().split("\n").every((line) => keyIn(line.trim()))) {
-    return "This is a file of keys. Put what is in it into the box for the key, and choose the receipt's file here.";
+    return "This is a file of keys. Put what is in it into the box for the key, and choose the file of a receipt or a proof here.";
   }
-  return "This is not the file of a receipt. Choose the file that “Keep the file” on the receipt's page gave you; it ends in .json.";
+  return "This is not the file of a receipt or a proof. Choose the file that the receipt's page, or the list of datasets, gave you; it ends in .json.";
 }
 
 function parsedReceipt(data) {
   const advice = data.length > MAX_BYTES ? null : mistaken(data);
-  given(advice === null, "the file of a receipt", advice);
+  given(advice === null, "the file of a receipt or a proof", advice);
   expect(data.length <= MAX_BYTES, `at most ${MAX_BYTES} bytes`);
   const receipt = parsed(data.subarray(0, data[data.length - 1] === 10 ? -1 : undefined), "the file");
   const form = typeof receipt.format === "string" ? own(FORMS, receipt.format) : undefined;
@@ -260,7 +261,7 @@ async function parsedNote(note) {
 }
 
 const TYPE_AGAIN = "The key is not one, or was mistyped. Copy it again as it was given to you, with its name, " +
-  "one a line. This says nothing about the receipt.";
+  "one a line. This says nothing about the file.";
 
 const keyIn = (line) => new RegExp(`^(${NAME})\\+([0-9a-f]{8})\\+([A-Za-z0-9+/=]+)$`).exec(line);
 
@@ -408,8 +409,8 @@ async function checkPlace(entry, index, path, note) {
 async function signersOf(note, keys) {
   const signers = [];
   given(keys.some((key) => key.name === note.origin), `the public key of the log ${note.origin}`,
-    `The key is of another log than the receipt, which names ${note.origin}. Enter the key of that log, if it is the ` +
-    "log that you expect; if not, the receipt is not from there.");
+    `The key is of another log than the file, which names ${note.origin}. Enter the key of that log, if it is the ` +
+    "log that you expect; if not, the file is not from there.");
   for (const line of note.signed) {
     const key = keys.find((each) => each.name === line.name && each.id === line.id);
     if (!key || key.type !== ED25519) continue;

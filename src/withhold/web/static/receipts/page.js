@@ -63,18 +63,18 @@ function list(lines) {
 
 const folded = (summary, content) => made("details", "", {}, [made("summary", summary), content]);
 
-function stepsOf(held) {
-  const found = STEPS.filter(([step]) => held.includes(step));
+function stepsOf(held, steps) {
+  const found = steps.filter(([step]) => held.includes(step));
   if (!found.length) return [];
   const lines = found.map(([step, said]) => made("li", `${step}: ${said}`));
   return [folded(`${found.length} ${found.length === 1 ? "step" : "steps"} that held`, made("ul", "", {}, lines))];
 }
 
 const VERDICTS = { // the words, and the shape of the icon, which says it without its colour
-  holds: ["The receipt holds", "M7 12.5l3.5 3.5L17 9"],
+  holds: ["The {file} holds", "M7 12.5l3.5 3.5L17 9"],
   unsigned: ["Nobody is known to have signed this", "M12 7v6M12 16.5v.5"],
   unchecked: ["Could not be checked", "M12 7v6M12 16.5v.5"],
-  fails: ["The receipt does not hold", "M8 8l8 8M16 8l-8 8"],
+  fails: ["The {file} does not hold", "M8 8l8 8M16 8l-8 8"],
   waits: ["Checking", ""],
 };
 
@@ -88,31 +88,47 @@ function icon(shape) {
   return element;
 }
 
-function show(verdict, lead, ...rest) {
+function show(verdict, file, lead, ...rest) {
   const result = place("result");
   const [said, shape] = VERDICTS[verdict];
   result.dataset.verdict = verdict;
-  result.replaceChildren(made("h2", "", {}, [icon(shape), said]), made("p", lead), ...rest);
+  result.replaceChildren(made("h2", "", {}, [icon(shape), said.replace("{file}", file)]), made("p", lead), ...rest);
 }
+
+const bullets = (lines) => made("ul", "", {}, lines.map((each) => made("li", each)));
+const leadOf = (isSigned) => (isSigned ? "Every step holds, with the key below."
+  : "Everything but who signed was checked, and holds. Enter the log's public key.");
 
 function showReceipt(found, held) {
   const {facts, isSigned} = found;
   const worth = words[isPublic(facts) ? "public" : facts.form];
-  show(isSigned ? "holds" : "unsigned",
-    isSigned ? "Every step holds, with the key below." : "Everything but who signed was checked, and holds. Enter the log's public key.",
+  show(isSigned ? "holds" : "unsigned", "receipt", leadOf(isSigned),
     made("h3", title(facts), {class: "what"}), list(plain(facts)), folded("Technical", list(technical(found))),
-    ...stepsOf(held),
+    ...stepsOf(held, STEPS),
     made("h3", isSigned ? "What it proves" : "What it would prove, once it is known who signed"), made("p", worth.proves),
-    made("h3", "What it does not prove"), made("ul", "", {}, worth.does_not.map((each) => made("li", each))));
+    made("h3", "What it does not prove"), bullets(worth.does_not));
 }
 
-function showRefusal(error, held) {
+function showProof(found, held) {
+  const {account, dataset, present, isSigned, note} = found;
+  const claim = words.proof.claims[present].replaceAll("{dataset}", () => dataset).replaceAll("{account}", () => account);
+  show(isSigned ? "holds" : "unsigned", "proof", leadOf(isSigned),
+    made("h3", isSigned ? "What it shows" : "What it would show, once it is known who signed"), made("p", claim, {class: "what"}),
+    list([["Account", account], ["Account opened", `at position ${count(found.opened)}`], ["Dataset", dataset],
+      ["Committed", `at position ${count(found.commit)}`]]),
+    folded("Technical", list([["Tagged", `at position ${count(found.tagged)}`], ["Manifest", `SHA-256 ${found.manifest}`],
+      ["Log", note.origin], ["Proven in", `the tree of ${count(note.size)} entries`]])),
+    ...stepsOf(held, PROOF_STEPS),
+    made("h3", "What it does not prove"), bullets(words.proof.does_not));
+}
+
+function showRefusal(error, held, file, steps) {
   if (error instanceof Unchecked) {
-    show("unchecked", error.advice, made("p", `${error.message}.`, {class: "quiet"}), ...stepsOf(held));
+    show("unchecked", file, error.advice, made("p", `${error.message}.`, {class: "quiet"}), ...stepsOf(held, steps));
   } else if (error instanceof Refused) {
-    show("fails", `${error.message}.`, ...stepsOf(held));
+    show("fails", file, `${error.message}.`, ...stepsOf(held, steps));
   } else {
-    show("unchecked", "This browser could not check it; use a newer one, or withhold verify.");
+    show("unchecked", file, "This browser could not check it; use a newer one, or withhold verify.");
     console.error(error);
   }
 }
@@ -123,13 +139,15 @@ let turn = 0;
 async function check() {
   if (!latest) return;
   const mine = ++turn;
-  show("waits", "This takes a moment.");
+  const proof = latest.length > MAX_BYTES ? null : proofIn(latest);
+  const file = proof ? "proof" : "receipt";
+  show("waits", file, "This takes a moment.");
   const held = [];
   try {
-    const found = await checked(latest, place("keys").value, held);
-    if (mine === turn) showReceipt(found, held);
+    const found = await (proof ? checkedProof(proof, place("keys").value, held) : checked(latest, place("keys").value, held));
+    if (mine === turn) (proof ? showProof : showReceipt)(found, held);
   } catch (error) {
-    if (mine === turn) showRefusal(error, held);
+    if (mine === turn) showRefusal(error, held, file, proof ? PROOF_STEPS : STEPS);
   }
 }
 
