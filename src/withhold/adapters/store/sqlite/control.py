@@ -153,8 +153,8 @@ class Control:
             schema.prepare(self._writer)
         except apsw.Error as error:
             raise refused(error) from error
-        self._writers = Writers(self._commit_in_turn, self._leave)
         self._beside = Worker("withhold-beside")
+        self._writers = Writers(self._commit_in_turn, self._leave)
         self._owner = 0
         self._epoch = 0
         self._memory: tuple[int, object] = (0, None)
@@ -402,8 +402,8 @@ class Control:
 
     def close(self) -> None:
         """Take no more jobs, finish those that wait, and close; readers close when they are put back."""
-        self._is_closed = True
         self._writers.close()
+        self._is_closed = True
         self._beside.close()
         while self._idle:
             self._idle.pop().close()

@@ -1,8 +1,10 @@
 """Jobs that wait for the control database, and how whoever waits is told.
 
-A thread waits at a gate; somebody who may not block is called. Either way only what is on disk counts as
-a result, and once a commit was sent nobody is told that nothing was recorded. Not here: queueing and
-leading (`writers`), committing (`control`).
+A thread waits at a gate; somebody who may not block is called, by the crew and nobody else: an interrupt of
+the main thread must not come between noting that somebody was told and telling them. Either way only what
+is on disk counts as a result, and once a commit was sent nobody is told that nothing was recorded.
+
+Not here: queueing and leading (`writers`), committing (`control`).
 """
 
 from __future__ import annotations
@@ -43,8 +45,8 @@ class Ticket(Generic[T]):
         return self.result  # type: ignore[return-value]  # T may itself be None
 
     def settle(self) -> None:
-        """Tell whoever waits that the job is done; once, however often it is called."""
-        raise NotImplementedError
+        """Take the job for done, and let a thread that waits for it go on; again does no harm."""
+        self.is_done = True
 
 
 class Waiting(Ticket[T]):
@@ -57,26 +59,28 @@ class Waiting(Ticket[T]):
         self.gate: SimpleQueue[None] = SimpleQueue()  # opening it again does no harm
 
     def settle(self) -> None:
-        self.is_done = True
+        super().settle()
         self.gate.put(None)
 
 
 class Submitted(Ticket[T]):
     """The job of somebody who does not wait and is told."""
 
-    __slots__ = ("tell",)
+    __slots__ = ("_is_told", "_tell")
 
     def __init__(
         self, job: Callable[[apsw.Connection], T], tell: Callable[[Outcome[T]], None]
     ) -> None:
         super().__init__(job)
-        self.tell = tell
+        self._tell = tell
+        self._is_told = False
 
-    def settle(self) -> None:
-        if self.is_done:
+    def answer(self) -> None:
+        """Tell what became of it, once, however often this is called; on one thread only."""
+        if self._is_told:
             return
-        self.is_done = True
+        self._is_told = True
         try:  # noqa: SIM105 (`suppress` costs as much as telling)
-            self.tell(self)
-        except Exception:  # noqa: BLE001, S110 (a listener's own fault changes nothing on disk)
+            self._tell(self)
+        except BaseException:  # noqa: BLE001, S110 (a listener's own fault changes nothing on disk)
             pass

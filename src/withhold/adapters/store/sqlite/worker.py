@@ -7,10 +7,12 @@ Whoever waits for a job is told when the thread is gone.
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 import weakref
 from collections.abc import Callable
+from itertools import count
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +21,9 @@ from withhold.errors import StorageError
 T = TypeVar("T")
 
 LOOK_SECONDS = 1.0  # between looks whether the thread is still there
+
+_living: weakref.WeakValueDictionary[int, Worker] = weakref.WeakValueDictionary()
+_numbers = count()
 
 
 class Made(Generic[T]):
@@ -61,7 +66,10 @@ class Made(Generic[T]):
 
 
 class Worker:
-    """Runs jobs one after another on a thread of its own, which ends with it."""
+    """Runs jobs one after another on a thread of its own, which ends with it.
+
+    When the program ends, what was handed over by then is done first.
+    """
 
     def __init__(self, name: str) -> None:
         """Start the thread.
@@ -80,6 +88,7 @@ class Worker:
             raise StorageError("no thread can be started; nothing was opened") from error
         self._process = os.getpid()
         weakref.finalize(self, self._jobs.put, None)
+        _living[next(_numbers)] = self
 
     def check(self) -> None:
         """Check that there is a thread.
@@ -105,6 +114,12 @@ class Worker:
         """Finish the jobs that wait, and end the thread."""
         self._jobs.put(None)
         self._thread.join()
+
+
+@atexit.register
+def _finish() -> None:
+    for number in sorted(_living, reverse=True):  # a job may hand something to an older worker
+        _living[number].close()
 
 
 def _work(jobs: SimpleQueue[Made[Any] | None]) -> None:

@@ -7,7 +7,9 @@ Invariants:
 - at most one leads at a time, and somebody does as long as anybody waits;
 - that holds under an interrupt too, which in Python may come between any two calls of the main thread: who
   leads is one reference, jobs stay in the queue until they are done, and every step that ends a lead may be
-  taken again. Only an interrupt of what follows an interrupt may leave writers without a leader.
+  taken again and is, from the first, when one of them was interrupted: handing over comes last. Only an
+  interrupt of what follows an interrupt may leave writers without a leader;
+- whoever submitted is told by the crew, which nothing interrupts.
 
 Source: "group commit". Not here: what a commit is (`control`), how one is told (`tickets`).
 """
@@ -17,8 +19,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -62,8 +65,11 @@ class Writers:
         """Queue up, lead where it is one's turn, and return what the job returned.
 
         Raises:
-            StorageError: the database is closed; nothing was recorded.
+            StorageError: the database is closed, or was opened before this process was forked off; nothing
+                was recorded.
+            WithholdError: what `Ticket.get` raises.
         """
+        self._crew.check()
         try:
             self._join(ticket, ticket)
             while not ticket.is_done and self._leader is not ticket:
@@ -79,7 +85,7 @@ class Writers:
         """Queue up and return; the crew leads unless somebody does.
 
         Raises:
-            StorageError: the database is closed, or the crew is in another process; nothing was recorded.
+            StorageError: as `wait` does.
         """
         self._crew.check()
         try:
@@ -110,17 +116,22 @@ class Writers:
             self._end()
 
     def _lead_for_others(self) -> None:
-        if self._leader is self._crew:  # it may have been called twice
+        # The crew may have been called twice. Whether it leads only a leader changes, and it is one thread.
+        if self._leader is self._crew:
             self._lead()
 
     def _end(self) -> None:
         """Leave nothing open, tell everybody of the batch, and let somebody else lead."""
-        try:
+        with suppress(Exception):  # what is open all the same the next commit fails of, and undoes
             self._leave()
-        finally:
-            for ticket in self._batch:
-                ticket.settle()
-            self._hand_over()
+        for ticket in self._batch:
+            ticket.settle()
+        submitted = [ticket for ticket in self._batch if isinstance(ticket, Submitted)]
+        if self._leader is self._crew:
+            _tell(submitted)
+        elif submitted:
+            self._crew.begin(partial(_tell, submitted))
+        self._hand_over()
 
     def _hand_over(self) -> None:
         """Let the first thread that waits lead, if its own job is among the next; else the crew.
@@ -144,9 +155,12 @@ class Writers:
             self._crew.begin(self._lead_for_others)
 
     def _abandon(self, ticket: Ticket[Any]) -> None:
-        """Let the others go on, wherever in waiting or leading somebody was interrupted."""
+        """Let the others go on, wherever in waiting or leading somebody was interrupted.
+
+        The job may be in the batch of a leader who commits it all the same: the interrupt is the answer.
+        """
         with self._mutex:
-            with suppress(ValueError):  # nobody has to commit it any more
+            with suppress(ValueError):
                 self._queue.remove(ticket)
             leader = self._leader
         if leader is ticket:
@@ -155,9 +169,19 @@ class Writers:
             self._call(leader)  # whoever was interrupted may have been about to
 
     def close(self) -> None:
-        """Take no more jobs, and finish those that wait."""
+        """Take no more jobs, and finish those that wait.
+
+        Raises:
+            StorageError: the database was opened before this process was forked off.
+        """
+        self._crew.check()
         with self._mutex:
             self._is_closed = True
         while self.are_led:  # another thread commits, for itself or for others: let it
             time.sleep(0.001)
         self._crew.close()
+
+
+def _tell(submitted: Sequence[Submitted[Any]]) -> None:
+    for ticket in submitted:
+        ticket.answer()
