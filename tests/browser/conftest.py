@@ -22,10 +22,20 @@ Contexts = Callable[..., BrowserContext]
 Visit = Callable[..., Visitor]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark browser tests; `make quick` takes each with its first look, `make test` with all."""
+    first: dict[tuple[Path, str], Look] = {}
     for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.browser)
+        if Path(__file__).parent not in item.path.parents:
+            continue
+        item.add_marker(pytest.mark.browser)
+        look = item.callspec.params.get("look") if hasattr(item, "callspec") else None
+        if (
+            isinstance(look, Look)
+            and first.setdefault((item.path, item.originalname), look) != look
+        ):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="package")

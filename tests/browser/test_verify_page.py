@@ -181,6 +181,7 @@ GIVE_EACH = """async (files) => {
 }"""
 
 
+@pytest.mark.slow
 def test_page_and_command_agree_on_every_contradiction_and_on_its_step(
     contexts: Contexts, alone: str
 ) -> None:

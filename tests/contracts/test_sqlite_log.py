@@ -169,7 +169,9 @@ def test_what_was_undone_within_a_commit_is_not_in_the_tree(tmp_path: Path) -> N
             assert again.log.checkpoint() == note
 
 
-@pytest.mark.parametrize("size", [WIDTH, 3 * WIDTH + 5, WIDTH * WIDTH])
+@pytest.mark.parametrize(
+    "size", [WIDTH, 3 * WIDTH + 5, pytest.param(WIDTH * WIDTH, marks=pytest.mark.slow)]
+)
 def test_a_tile_that_is_not_kept_yet_follows_from_what_is_below_it(
     tmp_path: Path, size: int
 ) -> None:
@@ -201,6 +203,7 @@ def tiles_kept(folder: Path) -> set[tuple[int, int]]:
         return {(level, number) for level, number in found}  # type: ignore[misc]
 
 
+@pytest.mark.slow
 def test_a_change_too_long_to_be_remembered_is_in_the_tree_all_the_same(tmp_path: Path) -> None:
     for far in (MOST_ADDED, MOST_ADDED + 1):
         with home(tmp_path / str(far)) as ports:

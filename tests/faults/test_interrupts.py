@@ -38,6 +38,7 @@ def test_an_interrupt_at_any_moment_leaves_somebody_to_lead(
     assert found["done"] > 100
 
 
+@pytest.mark.slow
 def test_without_looking_after_the_others_everybody_soon_waits_for_ever(tmp_path: Path) -> None:
     done = _interrupted(tmp_path, "careless")
     assert done.returncode == 1
