@@ -253,20 +253,33 @@ def test_a_process_that_was_forked_off_while_somebody_led_is_refused(
     assert notes(control) == []
 
 
-def test_what_was_submitted_is_done_when_the_program_ends_without_closing(tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path; from tests.adapters.notes import note\n"
-        "from withhold.adapters.store.sqlite.control import Control\n"
-        "control = Control(Path(sys.argv[1]) / 'control.db')\n"
-        "control.run(lambda c: c.execute('CREATE TABLE notes(text TEXT)').fetchall())\n"
-        "for number in range(20): control.submit(note(str(number)), lambda _: None)\n"
-    )
-    subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)],
+UNCLOSED = """
+import sys
+from pathlib import Path
+from tests.adapters.notes import note
+from tests.adapters.test_control_interrupts import Signing
+from withhold.adapters.store.sqlite.control import Control
+
+control = Control(Path(sys.argv[1]) / "control.db")
+control.run(lambda c: c.execute("CREATE TABLE notes(text TEXT)").fetchall())
+control.follow(Signing())
+for number in range(20):
+    control.submit(note(str(number)), lambda outcome: print(outcome.get(), flush=True))
+"""
+
+
+def test_what_was_submitted_is_done_and_told_when_the_program_ends_without_closing(
+    tmp_path: Path,
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", UNCLOSED, str(tmp_path)],
         cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
         check=True,
         timeout=60,
     )
+    assert done.stdout.split() == [str(number) for number in range(1, 21)]
     again = Control(tmp_path / "control.db")
     assert len(notes(again)) == 20
     again.close()
