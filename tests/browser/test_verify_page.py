@@ -21,6 +21,7 @@ from withhold.domain.canonical_json import canonical
 from withhold.domain.names import Position
 from withhold.domain.receipts import Document
 from withhold.errors import VerificationError
+from withhold.formats import receipt_pdf
 from withhold.formats.receipt_words import told
 from withhold.services import log, receipts
 from withhold.web import receipt_page, verify_page
@@ -248,9 +249,12 @@ def test_a_key_that_is_wrong_is_refused_and_one_that_is_kept_is_there_again(
     assert again.choose(issued[1]) == "holds"
 
 
+PDF = receipt_pdf.pdf(forged.receipt(), [str(forged.SIGNER.key)])
 CUT_OFF = canonical(forged.dataset_proof())[:-9]
 MISTAKES = [
     pytest.param(b"%PDF-1.3\n", "attached inside it", id="a PDF"),
+    pytest.param(PDF, "attached inside it", id="the PDF of a receipt"),
+    pytest.param(b'{"jws":' + b" " * files.MAX_BYTES, "larger than any receipt", id="a large file"),
     pytest.param(CUT_OFF, "was cut off or altered", id="a part of a proof"),
     pytest.param(f"{forged.SIGNER.key}\n".encode(), "the box for the key", id="a file of keys"),
     pytest.param(b"\x89PNG\r\n\x1a\n", "not the file of a receipt", id="a picture"),
@@ -284,6 +288,21 @@ def test_a_key_that_is_wrong_says_nothing_about_the_receipt_and_what_to_do(
     assert ("Enter the key of that log" if wrong == "another log" else "Copy it again") in said
     checker.page.get_by_label("Key, one a line").fill(key)
     expect(checker.result).to_contain_text("The receipt holds")
+
+
+def test_the_page_says_whose_key_is_in_the_box_and_forgets_a_file_that_is_taken_back(
+    shared: Site, contexts: Contexts, issued: tuple[str, Document, Document], key: str
+) -> None:
+    checker = Checker(contexts().new_page()).open(f"{shared.address}/verify")
+    source, box = checker.page.locator("#key-source"), checker.page.get_by_label("Key, one a line")
+    expect(source).to_be_visible()
+    assert checker.choose(issued[1]) == "holds"
+    box.fill(str(forged.SIGNER.key))
+    expect(source).to_be_hidden()
+    box.fill(key)
+    expect(source).to_be_visible()
+    checker.page.get_by_label("Choose the file").set_input_files([])
+    expect(checker.result).to_be_empty()
 
 
 def test_the_verdict_stands_above_the_key_with_an_icon_and_the_steps_that_held(

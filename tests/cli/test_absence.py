@@ -139,10 +139,15 @@ def test_a_proof_that_does_not_hold_is_one_line_and_exit_code_2(
     twice = json.dumps(document)[:-1] + ', "present": false}'
     path.write_text(twice, encoding="utf-8")
     assert "twice" in shell.run("verify", str(path)).err
+    path.write_text(json.dumps(document)[:-9], encoding="utf-8")
+    assert "a proof about a dataset, cut off or altered" in shell.run("verify", str(path)).err
+    path.write_text(json.dumps(document), encoding="utf-16")
+    assert shell.run("verify", str(path)).code == 2
     path.write_text(json.dumps(document), encoding="utf-8")
     for keys in (["--key", "nonsense"], ["--key", "other+00000000+AAAA"]):
         assert shell.run("verify", str(path), *keys).code == 2
     assert shell.run("prove", "ana", "chat@9").code == 2
+    assert "no account 'nobody'" in shell.run("prove", "nobody", "chat@1").err
     assert shell.run("prove", "ana", "chat@1", "--out", str(tmp_path)).code == 2
 
 

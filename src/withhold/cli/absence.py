@@ -21,7 +21,6 @@ from withhold.cli.output import (
     home_of,
     opened,
     progress_bar,
-    quantity,
     say,
 )
 from withhold.domain import dataset_proofs
@@ -31,6 +30,7 @@ from withhold.domain.datasets import parse_ref
 from withhold.domain.names import AccountId
 from withhold.errors import VerificationError, WithholdError
 from withhold.formats.proof_words import NOT_WORTH
+from withhold.formats.quantity import quantity
 from withhold.services import absence, receipts, tagging
 
 

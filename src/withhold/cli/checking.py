@@ -101,10 +101,11 @@ def proof_in(data: bytes) -> dict[str, object] | None:
         VerificationError: it says something twice, different things to different readers.
     """
     try:
-        document = json.loads(data)
+        text = data.decode("utf-8-sig")  # by itself the reader would take other encodings, too
+        document = json.loads(text)
         if not isinstance(document, dict) or document.get("format") != dataset_proofs.FORMAT:
             return None
-        return json.loads(data, object_pairs_hook=_once)  # type: ignore[no-any-return]
+        return json.loads(text, object_pairs_hook=_once)  # type: ignore[no-any-return]
     except (ValueError, RecursionError):
         return None
 
@@ -147,6 +148,10 @@ def _no_receipt(data: bytes, start: bytes) -> str | None:
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
+        if b'"withhold/dataset-proof/' in data:
+            return (
+                "this is a proof about a dataset, cut off or altered; use the file as it was given"
+            )
         return None if start.startswith(_RECEIPTS) else f"this is {NEITHER}"
     name = document.get("format") if isinstance(document, dict) else None
     if not isinstance(document, dict) or not isinstance(name, str):

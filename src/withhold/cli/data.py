@@ -23,7 +23,6 @@ from withhold.cli.output import (
     opened,
     product_of,
     progress_bar,
-    quantity,
     say,
     warn,
 )
@@ -34,6 +33,7 @@ from withhold.domain.names import ProductId
 from withhold.errors import InputError, WithholdError
 from withhold.formats import openlineage
 from withhold.formats.mapping import parse_mapping
+from withhold.formats.quantity import quantity
 from withhold.ports import Ports
 from withhold.services import builds, deletion, exports, imports, lookups, reading, sealing, tagging
 from withhold.web import answers

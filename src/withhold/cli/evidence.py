@@ -15,12 +15,12 @@ from withhold.cli.output import (
     opened,
     product_of,
     progress_steps,
-    quantity,
     say,
 )
 from withhold.cli.output import table as draw
 from withhold.domain.names import AccountId
 from withhold.errors import VerificationError
+from withhold.formats.quantity import quantity
 from withhold.services import audit as auditing
 from withhold.services import lookups
 from withhold.web import answers

@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from withhold.cli.output import AsJson, Home, Product, give, opened, product_of, quantity, say
+from withhold.cli.output import AsJson, Home, Product, give, opened, product_of, say
 from withhold.errors import InputError
+from withhold.formats.quantity import quantity
 from withhold.services import sealing
 
 FOLDER = Path(__file__).parents[3] / "bench"

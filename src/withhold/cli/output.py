@@ -102,11 +102,6 @@ def say(text: str) -> None:
     console().print(safe(text), soft_wrap=True)
 
 
-def quantity(number: int, thing: str) -> str:
-    """Return a number with what it counts: ``1 shard``, ``1,024 shards``."""
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
-
-
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str = "") -> None:
     """Print a table; numbers get thousands separators."""
     drawn = Table(title=safe(title) or None, title_justify="left", box=None, pad_edge=False)

@@ -67,7 +67,7 @@ STEPS: Mapping[str, str] = {
     "place": "both entries stand in that tree",
     "account": "the first of them opened the account, and commits to the secret",
     "tagging": "the second of them tags a version that was committed before",
-    "tag": "the tree of that version's tags has the account's tag, or has it not, as is claimed",
+    "tag": "the tree of that version's tags has the account's tag, or has it not, as its proof shows",
     "claim": "account, dataset and claim are what the entries and the tree say",
     "ledger": "this ledger has both entries there, and every entry up to then as it was",
 }
@@ -269,7 +269,7 @@ def check(document: Mapping[str, object], trust: Trust | None, verifies: Verifie
         present = proof.present
         said = {name: document[name] for name in ("account", "dataset", "present")}
         if said != {"account": account, "dataset": dataset, "present": present}:
-            raise _refused("what its entries say", "another account, dataset or claim")
+            raise _refused("what follows from its entries", "another account, dataset or claim")
     except VerificationError as error:
         raise VerificationError(
             f"dataset proof, step {step}: {error}", step=int(step[0])

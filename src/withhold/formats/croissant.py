@@ -19,6 +19,7 @@ from withhold.domain.canonical_json import Json
 from withhold.domain.exports import ExportStatement, Shard
 from withhold.domain.policy import Purpose
 from withhold.domain.times import utc
+from withhold.formats.quantity import quantity
 
 FILE = "croissant.json"
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
@@ -82,8 +83,8 @@ def document(said: ExportStatement) -> dict[str, Json]:
 def described(said: ExportStatement) -> str:
     """Return the sentence that says what an export is."""
     return (
-        f"{said.rows} rows of {said.dataset} (product {said.product}), as of position {said.position} "
-        "of the provider's ledger of training opt-outs."
+        f"{quantity(said.rows, 'row')} of {said.dataset} (product {said.product}), as of position "
+        f"{said.position} of the provider's ledger of training opt-outs."
     )
 
 

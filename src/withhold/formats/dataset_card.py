@@ -17,6 +17,7 @@ from withhold.domain.canonical_json import Json
 from withhold.domain.exports import ExportStatement
 from withhold.domain.times import utc
 from withhold.formats.croissant import described, usage
+from withhold.formats.quantity import quantity
 
 FILE = "README.md"
 _SIZES = (
@@ -96,7 +97,7 @@ def _for_people(said: ExportStatement) -> str:
         "|---|---|",
         f"| committed | at position {said.committed_at}, {utc(said.committed_at_ms)} |",
         f"| exported | as of position {said.position}, {utc(said.exported_at_ms)} |",
-        f"| rows | {said.rows} in {len(said.shards)} shards, {said.size_bytes} bytes |",
+        f"| rows | {said.rows} in {quantity(len(said.shards), 'shard')}, {said.size_bytes} bytes |",
         *(
             f"| withheld: {r.value.replace('_', ' ')} | {rows} |"
             for r, rows in said.withheld.items()

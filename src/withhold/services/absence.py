@@ -44,7 +44,8 @@ def prove(ports: Ports, account: AccountId, reference: DatasetRef) -> dict[str, 
     subject = _find(ports, account)
     secret = None if subject is None else ports.tags.secret(subject.no)
     if subject is None or secret is None:
-        raise UnknownAccount("no such account, or it was erased; nobody can make its tag")
+        shown = repr(account[:64])
+        raise UnknownAccount(f"no account {shown}, or it was erased; nobody can make its tag")
     dataset = ports.datasets.get(reference)
     if dataset is None:
         raise UnknownDataset(f"no dataset {reference}; `withhold datasets` lists all")

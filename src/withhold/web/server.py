@@ -35,8 +35,8 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         bound.close()
         raise InputError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; set WITHHOLD_LISTEN to "
-            "another host:port"
+            f"cannot listen on {host}:{port}: {error.strerror or error}; name another host:port with "
+            "--listen, or set WITHHOLD_LISTEN to one"
         ) from None
     bound.set_inheritable(True)
     return bound

@@ -180,11 +180,11 @@ const namesOf = (value) => Object.keys(value ?? {}).sort().join(",");
 // What people choose by mistake; whatever has a receipt's marks in it is a receipt, and holds or does not.
 function mistaken(data) {
   const text = new TextDecoder().decode(data);
-  const isProof = text.includes('"withhold/dataset-proof/');
-  if (/"(?:jws|proof)"|withhold\/(?:redacted-)?receipt\//.test(text) && !isProof) return null;
   if (text.startsWith("%PDF")) {
     return "This is a PDF. The receipt's file is attached inside it: save that attachment, receipt.json, and choose it here.";
   }
+  const isProof = text.includes('"withhold/dataset-proof/');
+  if (/"(?:jws|proof)"|withhold\/(?:redacted-)?receipt\//.test(text) && !isProof) return null;
   if (isProof) {
     return "This is a proof about a dataset that was cut off or altered, or is of another version. Choose the file as it was given.";
   }
@@ -195,9 +195,9 @@ function mistaken(data) {
 }
 
 function parsedReceipt(data) {
-  const advice = data.length > MAX_BYTES ? null : mistaken(data);
+  const advice = mistaken(data);
   given(advice === null, "the file of a receipt or a proof", advice);
-  expect(data.length <= MAX_BYTES, `at most ${MAX_BYTES} bytes`);
+  given(data.length <= MAX_BYTES, `at most ${MAX_BYTES} bytes`, "This file is larger than any receipt or proof.");
   const receipt = parsed(data.subarray(0, data[data.length - 1] === 10 ? -1 : undefined), "the file");
   const form = typeof receipt.format === "string" ? own(FORMS, receipt.format) : undefined;
   expect(form && namesOf(receipt) === MEMBERS[form], "the members of a receipt");

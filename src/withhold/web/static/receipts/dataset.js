@@ -37,7 +37,7 @@ function parsedDatasetProof([value, text]) {
   expect(saysOnce(value, text), "every name once");
   const {account, account_entry: opened, dataset, present, secret, tag_proof: tagProof, tagging} = value;
   expect(namesOf(value) === PROOF_MEMBERS && [account, dataset, tagProof].every((each) => typeof each === "string") &&
-    [true, false, null].includes(present), "the members of a proof");
+    [true, false, null].includes(present), `${PROOF_MEMBERS.replaceAll(",", ", ")} in the document, and no more`);
   return {
     said: {account, dataset, present},
     secret: hashIn(secret, "secret"),
@@ -125,7 +125,7 @@ const PROOF_STEPS = [
   ["3 (place)", "Both entries stand in the log, at their positions."],
   ["4 (account)", "The first of them opened the account, and commits to the secret."],
   ["5 (tagging)", "The second of them tags a version that was committed before."],
-  ["6 (tag)", "The tree of that version's tags has the account's tag, or has it not, as is claimed."],
+  ["6 (tag)", "The tree of that version's tags has the account's tag, or has it not, as its proof shows."],
   ["7 (claim)", "Account, dataset and claim are what the entries and the tree say."],
 ];
 
@@ -151,7 +151,7 @@ async function checkedProof(given, keyText, held) {
   const isLater = opened.index >= BigInt(version.commit); // than the commit: it cannot have been in it
   const present = tag.kind === PRESENT ? true : isLater ? null : false;
   await at("7 (claim)", held, () => expect(said.account === account && said.dataset === version.dataset &&
-    said.present === present, "what its entries say of account, dataset and claim"));
+    said.present === present, "the account, the dataset and the claim that follow from its entries"));
   return {account, present, ...version, tagged: tagging.index + 1n, opened: opened.index + 1n, note,
     isSigned: keys.length > 0};
 }

@@ -151,8 +151,15 @@ async function check() {
   }
 }
 
+function forget() {
+  turn++;
+  latest = null;
+  place("result").replaceChildren();
+  delete place("result").dataset.verdict;
+}
+
 async function take(file, dropped = "") {
-  if (!file) return;
+  if (!file) return forget();
   place("chosen").textContent = dropped;
   latest = new Uint8Array(await file.slice(0, MAX_BYTES + 1).arrayBuffer());
   await check();
@@ -176,12 +183,18 @@ function keep() {
   }
 }
 
+function showSource() { // the key is the server's as long as nobody put another one in its place
+  const source = place("key-source");
+  if (source) source.hidden = place("keys").value !== place("keys").defaultValue;
+}
+
 const before = kept();
 if (before) {
   place("keys").value = before;
   place("keep").checked = true;
 }
-place("keys").addEventListener("input", () => { keep(); check(); });
+showSource();
+place("keys").addEventListener("input", () => { showSource(); keep(); check(); });
 place("keep").addEventListener("change", keep);
 place("file").addEventListener("change", (event) => take(event.target.files[0]));
 const drop = place("drop");
