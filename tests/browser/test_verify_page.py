@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, expect
 
 from tests import contradictions, forged
 from tests.browser.accessibility import violations
+from tests.browser.checker import Checker
 from tests.browser.chromium import LOOKS, NARROW, WIDE, Look
 from tests.browser.site import Site
 from withhold.adapters.signing import verifies
@@ -27,36 +27,6 @@ from withhold.services import log, receipts
 from withhold.web import receipt_page, verify_page
 
 Contexts = Callable[..., BrowserContext]
-
-
-class Checker:
-    """Somebody in front of the page."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.result = page.locator("#result")
-
-    def open(self, address: str, key: str | None = None) -> Checker:
-        self.page.goto(address)
-        expect(self.page.locator("html[data-ready]")).to_be_attached()
-        if key is not None:
-            self.page.get_by_label("Key, one a line").fill(key)
-        return self
-
-    def choose(self, document: Document | bytes, name: str = "receipt.json") -> str:
-        """Choose a file and return the verdict."""
-        data = document if isinstance(document, bytes) else files.encoded(document)
-        self.page.evaluate("document.getElementById('result').dataset.verdict = ''")
-        self.page.get_by_label("Choose the file").set_input_files(
-            {"name": name, "mimeType": "application/json", "buffer": data}
-        )
-        return self.verdict()
-
-    def verdict(self) -> str:
-        shown = self.page.locator("#result:is([data-verdict=holds],[data-verdict=fails],"
-                                  "[data-verdict=unsigned],[data-verdict=unchecked])")  # fmt: skip
-        expect(shown).to_be_attached()
-        return str(shown.get_attribute("data-verdict"))
 
 
 @pytest.fixture
@@ -161,43 +131,15 @@ def test_every_step_fails_by_its_name(
     assert checker.choose(full) == "holds"
 
 
-GIVE_EACH = """async (files) => {
-  const [input, result] = [document.getElementById("file"), document.getElementById("result")];
-  const found = [];
-  for (const file of files) {
-    const given = new DataTransfer();
-    given.items.add(new File([Uint8Array.from(atob(file), (letter) => letter.charCodeAt(0))], "r.json"));
-    result.dataset.verdict = "";
-    input.files = given.files;
-    input.dispatchEvent(new Event("change"));
-    while (!["holds", "fails", "unsigned", "unchecked"].includes(result.dataset.verdict)) {
-      await new Promise((done) => setTimeout(done));
-    }
-    const step = /Step ([0-9]) /.exec(result.textContent);
-    // the command has one word for both: what was given does not check
-    const isRefused = ["fails", "unchecked"].includes(result.dataset.verdict);
-    found.push(isRefused ? `fails at ${step?.[1]}` : result.dataset.verdict);
-  }
-  return found;
-}"""
-
-
 @pytest.mark.slow
 def test_page_and_command_agree_on_every_contradiction_and_on_its_step(
     contexts: Contexts, alone: str
 ) -> None:
     checker = Checker(contexts().new_page()).open(alone, str(forged.SIGNER.key))
     cases = list(contradictions.all_cases())
-    given = [base64.b64encode(data).decode() for _, data in cases]
-    said_by_page = checker.page.evaluate(GIVE_EACH, given)
-    said_by_command = [_said_by_command(data) for _, data in cases]
-    assert set(said_by_command) == {"holds", *(f"fails at {step}" for step in range(1, 7))}
-    differences = {
-        name: (page, command)
-        for (name, _), page, command in zip(cases, said_by_page, said_by_command, strict=True)
-        if page != command
-    }
-    assert differences == {}
+    said = [_said_by_command(data) for _, data in cases]
+    assert set(said) == {"holds", *(f"fails at {step}" for step in range(1, 7))}
+    assert checker.differences(cases, said) == {}
 
 
 def _said_by_command(data: bytes) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Callable
@@ -13,8 +12,8 @@ from playwright.sync_api import BrowserContext, expect
 
 from tests import contradictory_proofs, forged
 from tests.browser.accessibility import violations
+from tests.browser.checker import Checker
 from tests.browser.chromium import NARROW, WIDE, Look
-from tests.browser.test_verify_page import GIVE_EACH, Checker
 from tests.simulator import Provider
 from withhold.adapters.signing import verifies
 from withhold.cli.checking import proof_in
@@ -78,16 +77,9 @@ def test_page_and_command_agree_on_every_contradictory_proof_and_on_its_step(
 ) -> None:
     checker = Checker(contexts().new_page()).open(alone, str(forged.SIGNER.key))
     cases = list(contradictory_proofs.all_cases())
-    given = [base64.b64encode(data).decode() for _, data in cases]
-    said_by_page = checker.page.evaluate(GIVE_EACH, given)
-    commands = [said_by_command(data) for _, data in cases]
-    assert set(commands) == {"holds", *(f"fails at {step}" for step in range(1, 8))}
-    differences = {
-        name: (page, command)
-        for (name, _), page, command in zip(cases, said_by_page, commands, strict=True)
-        if page != command
-    }
-    assert differences == {}
+    said = [said_by_command(data) for _, data in cases]
+    assert set(said) == {"holds", *(f"fails at {step}" for step in range(1, 8))}
+    assert checker.differences(cases, said) == {}
 
 
 @pytest.mark.parametrize(
@@ -139,8 +131,7 @@ def test_no_byte_of_a_proof_that_was_changed_makes_it_say_something_else(
         changed = bytearray(data)
         changed[place] ^= 0x01
         altered.append(bytes(changed))
-    said = checker.page.evaluate(GIVE_EACH, [base64.b64encode(each).decode() for each in altered])
-    for each, verdict in zip(altered, said, strict=True):
+    for each, verdict in zip(altered, checker.give_each(altered), strict=True):
         assert verdict != "holds" or json.loads(each) == json.loads(data), each
 
 
