@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from withhold.domain.dataset_proofs import claim
+from withhold.domain.dataset_proofs import STEPS, claim
 
 NOT_WORTH = (
     "That the tags are those of the people whose rows the version has: only an audit of the ledger does.",
@@ -17,13 +17,20 @@ NOT_WORTH = (
 )
 
 
-def _sentence(present: bool | None) -> str:
-    said = claim("{account}", "{dataset}", present)
-    return said if said.startswith("{") else said[0].upper() + said[1:]
+def _sentence(said: str) -> str:
+    return said[0].upper() + said[1:]  # a name in braces stays as it is
 
 
 WORDS: Mapping[str, object] = {
-    "claims": {json.dumps(present): _sentence(present) for present in (True, False, None)},
+    "claims": {
+        json.dumps(present): _sentence(claim("{account}", "{dataset}", present))
+        for present in (True, False, None)
+    },
     "does_not": NOT_WORTH,
+    "steps": [
+        (f"{number} ({name})", f"{_sentence(said)}.")
+        for number, (name, said) in enumerate(STEPS.items(), start=1)
+        if name != "ledger"  # which a page does not have
+    ],
 }
 """The words for a page that checks by itself; names in braces are filled in there."""

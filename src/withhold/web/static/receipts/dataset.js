@@ -119,16 +119,6 @@ function checkTagging(entry) {
   return {dataset, manifest, commit};
 }
 
-const PROOF_STEPS = [
-  ["1 (form)", "The file has the form of a proof."],
-  ["2 (checkpoint)", "The head of the log is signed by the key."],
-  ["3 (place)", "Both entries stand in the log, at their positions."],
-  ["4 (account)", "The first of them opened the account, and commits to the secret."],
-  ["5 (tagging)", "The second of them tags a version that was committed before."],
-  ["6 (tag)", "The tree of that version's tags has the account's tag, or has it not, as its proof shows."],
-  ["7 (claim)", "Account, dataset and claim are what the entries and the tree say."],
-];
-
 async function checkedProof(given, keyText, held) {
   const keys = await at("0 (key)", [], () => parsedKeys(keyText));
   const {said, secret, tag, tagging, opened} = await at("1 (form)", held, () => parsedDatasetProof(given));

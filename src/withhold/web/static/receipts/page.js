@@ -118,7 +118,7 @@ function showProof(found, held) {
       ["Committed", `at position ${count(found.commit)}`]]),
     folded("Technical", list([["Tagged", `at position ${count(found.tagged)}`], ["Manifest", `SHA-256 ${found.manifest}`],
       ["Log", note.origin], ["Proven in", `the tree of ${count(note.size)} entries`]])),
-    ...stepsOf(held, PROOF_STEPS),
+    ...stepsOf(held, words.proof.steps),
     made("h3", "What it does not prove"), bullets(words.proof.does_not));
 }
 
@@ -147,13 +147,14 @@ async function check() {
     const found = await (proof ? checkedProof(proof, place("keys").value, held) : checked(latest, place("keys").value, held));
     if (mine === turn) (proof ? showProof : showReceipt)(found, held);
   } catch (error) {
-    if (mine === turn) showRefusal(error, held, file, proof ? PROOF_STEPS : STEPS);
+    if (mine === turn) showRefusal(error, held, file, proof ? words.proof.steps : STEPS);
   }
 }
 
 function forget() {
   turn++;
   latest = null;
+  place("chosen").textContent = "";
   place("result").replaceChildren();
   delete place("result").dataset.verdict;
 }
