@@ -165,7 +165,7 @@ def turned_off(subject: Subject, product: ProductId, at: At) -> Change | None:
 def turned_on(subject: Subject, product: ProductId, at: At) -> Change | None:
     """Return the subject after its explicit in, None when it said so already.
 
-    The caller has checked that no lock stands against it.
+    Whether a lock stands against it is for the caller to ask, of `effective` and this record.
     """
     holding = subject.holdings[product]
     if holding.choice is Choice.IN:

@@ -34,9 +34,7 @@ SECURITY: Mapping[str, str] = {
 }
 
 _FILES = {"verify.js": "text/javascript", "receipts.css": "text/css"}
-_PARTS = {
-    "verify.js": ("check.js", "dataset.js", "page.js")
-}  # one script, since a page on a disk loads nothing
+_PARTS = {"verify.js": ("check.js", "dataset.js", "page.js")}  # one: a page on a disk loads none
 PAGES = Environment(
     loader=PackageLoader("withhold.web"), autoescape=True, undefined=StrictUndefined
 )

@@ -224,7 +224,8 @@ class Control:
             tell: called on another thread; it must neither block nor raise.
 
         Raises:
-            StorageError: the database is closed; nothing was recorded.
+            StorageError: the database is closed, or was opened before this process was forked off; nothing
+                was recorded.
         """
         self._gate.check()
         self._writers.submit(Submitted(job, tell))

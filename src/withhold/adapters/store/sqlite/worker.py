@@ -87,9 +87,8 @@ class Worker:
         except RuntimeError as error:
             raise StorageError("no thread can be started; nothing was opened") from error
         self._process = os.getpid()
-        weakref.finalize(
-            self, self._jobs.put, None
-        ).atexit = False  # then `_finish` does it in order
+        end = weakref.finalize(self, self._jobs.put, None)
+        end.atexit = False  # at the end of the program `_finish` does it, in order
         _living[next(_numbers)] = self
 
     def check(self) -> None:
