@@ -24,6 +24,7 @@ from withhold.adapters.store.sqlite.control import connect
 from withhold.adapters.store.sqlite.worker import Worker
 from withhold.domain.tiles import RightEdge
 from withhold.domain.tree import leaf_hashes
+from withhold.domain.values import changed
 
 
 def _grown(signer: Ed25519PrivateKey, edge: RightEdge, entry: bytes) -> RightEdge:
@@ -69,7 +70,7 @@ def flat_toggle(
             "SELECT record FROM subjects WHERE id = ? AND kind = ?", (chance.choice(accounts), 0)
         ).get
         found = decode_subject(record)
-        record = encode_subject(found._replace(sequence=found.sequence + 1, last=position))
+        record = encode_subject(changed(found, sequence=found.sequence + 1, last=position))
         opened = hmac.digest(key, b"r", "sha256")
         commitment = sha256(opened + body).digest()
         nonce = os.urandom(12)

@@ -25,6 +25,7 @@ from withhold.domain.directory import SubjectKind
 from withhold.domain.ledger import Event, EventKind
 from withhold.domain.names import AccountId, Position, ProductId, SubjectNo
 from withhold.domain.standing import NEVER_OUT
+from withhold.domain.values import changed
 from withhold.errors import LockedByPlan, StateUnknown, StorageError, VerificationError
 from withhold.ports import Credential
 from withhold.services import directory, policies, preferences
@@ -397,10 +398,10 @@ def test_a_record_that_says_more_than_the_entries_is_found(folder: Path) -> None
         ana = snapshot.find(SubjectKind.ACCOUNT, "ana")
     assert ana is not None
     holdings = {
-        product: h._replace(on_since=NEVER_OUT, choice=None) for product, h in ana.holdings.items()
+        product: changed(h, on_since=NEVER_OUT, choice=None) for product, h in ana.holdings.items()
     }
     connection = connect(folder / "control.db")
-    record = encode_subject(ana._replace(holdings=holdings))
+    record = encode_subject(changed(ana, holdings=holdings))
     connection.execute("UPDATE subjects SET record = ?", (record,))
     connection.close()
     with opened(folder) as ledger, pytest.raises(VerificationError, match="subject 1: a standing"):
@@ -428,7 +429,7 @@ def test_an_entry_without_its_subjects_record_is_refused(folder: Path) -> None:
         for record, told in (
             (None, "without its subject's record"),
             (ana, "without its subject's record"),
-            (ana._replace(last=at, sequence=9), "without gaps"),
+            (changed(ana, last=at, sequence=9), "without gaps"),
         ):
             event = Event(EventKind.OPTED_IN, ana.no, {}, 1, (), record)
             with pytest.raises(StorageError, match=told):

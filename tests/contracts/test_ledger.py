@@ -32,6 +32,7 @@ from withhold.domain.names import Ordinal, PartyNo, PlanId, Position, ProductId,
 from withhold.domain.parties import PartyKind
 from withhold.domain.preferences import turned_off
 from withhold.domain.standing import NEVER_OUT, OUT, Becomes, Effect
+from withhold.domain.values import changed
 from withhold.errors import (
     InputError,
     LockedByPlan,
@@ -238,7 +239,7 @@ def test_who_else_an_event_names_is_kept_beside_it_and_only_committed_to(ledger:
         others = {"actor": "eve", "group": ["ana", "eve"]}
         record = off.record
         event = Event(EventKind.OPTED_OUT, ana.no, {"product": VIBE}, 6, off.effects, record)
-        return transaction.add(event._replace(hidden=others))
+        return transaction.add(changed(event, hidden=others))
 
     record = ledger.record(ledger.append(change))
     assert record is not None

@@ -10,6 +10,7 @@ from withhold.domain.names import PartyNo, PlanId, Position, ProductId, SubjectN
 from withhold.domain.parties import Author, parties_of
 from withhold.domain.policy import Role
 from withhold.domain.standing import NEVER_OUT
+from withhold.domain.values import changed
 from withhold.errors import InputError
 
 STUDIO = ProductId("studio")
@@ -27,7 +28,7 @@ class Numbered(Book):
 
 
 def person(plan: str | None, *memberships: Membership, own: int = 10) -> Subject:
-    return subject(1, ACCOUNT, holding(None, own), plan)._replace(memberships=memberships)
+    return changed(subject(1, ACCOUNT, holding(None, own), plan), memberships=memberships)
 
 
 def member(no: SubjectNo, since: int = 0, until: int = OPEN) -> Membership:
@@ -52,13 +53,14 @@ def test_the_personal_plan_holds_where_nobody_states_one() -> None:
 
 
 def test_a_choice_of_its_own_takes_the_place_of_the_default() -> None:
-    chose = person("pro")._replace(holdings={VIBE: holding(Choice.IN, 10)})
+    chose = changed(person("pro"), holdings={VIBE: holding(Choice.IN, 10)})
     assert parties(Numbered().put(chose), 10) == [10, 103]
     assert parties(Numbered().put(chose), 9) == [10, 102, 103], "the row is older than the choice"
 
 
 def test_a_plan_that_ended_after_the_stamp_still_counts() -> None:
-    moved = person("pro")._replace(
+    moved = changed(
+        person("pro"),
         plans=(
             PlanSpell(VIBE, PlanId("free"), Position(30)),
             PlanSpell(VIBE, PlanId("pro"), OPEN),
@@ -92,7 +94,7 @@ def test_an_organisation_that_was_never_its_own_is_refused() -> None:
 
 def unstated(subject: Subject, until: int) -> Subject:
     """Return a subject that stated its first plan at a position."""
-    return subject._replace(plans=(PlanSpell(VIBE, None, Position(until)), *subject.plans))
+    return changed(subject, plans=(PlanSpell(VIBE, None, Position(until)), *subject.plans))
 
 
 @pytest.mark.parametrize("organization", [None, ACME])
@@ -137,14 +139,14 @@ def test_the_accounts_own_plan_holds_where_the_named_organisation_states_none() 
 
 
 def test_somebody_without_a_standing_for_a_product_that_left_is_refused() -> None:
-    book = Numbered().put(person("pro", member(ACME)), tenant(ACME, "teams")._replace(holdings={}))
+    book = Numbered().put(person("pro", member(ACME)), changed(tenant(ACME, "teams"), holdings={}))
     with pytest.raises(InputError, match="no standing for the product vibe"):
         parties(book, 5)
 
 
 def test_content_of_another_product_brings_that_products_parties() -> None:
     both = {VIBE: holding(None, 10), STUDIO: holding(None, 11)}
-    book = Numbered().put(person("free")._replace(holdings=both))
+    book = Numbered().put(changed(person("free"), holdings=both))
     author = Author(SubjectNo(1), None, STUDIO)
     found = parties_of([author], VIBE, Position(5), book)
     assert found == (10, 11, 100, 101, 150, 151)

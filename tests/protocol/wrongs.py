@@ -15,6 +15,7 @@ from withhold.domain.directory import OPEN, Membership
 from withhold.domain.fence import Raised
 from withhold.domain.interactions import IdState
 from withhold.domain.tokens import position_of
+from withhold.domain.values import changed
 from withhold.domain.vectors import ConsentVector
 from withhold.errors import FenceClosed
 
@@ -71,7 +72,7 @@ def _with_memberships(driver: Driver, counts: Callable[[Membership], bool]) -> N
 
             def subject(no: Any) -> Any:
                 found = real.subject(no)
-                return found._replace(memberships=tuple(filter(counts, found.memberships)))
+                return changed(found, memberships=tuple(filter(counts, found.memberships)))
 
             yield Through(real, subject=subject)
 

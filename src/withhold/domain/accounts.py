@@ -29,6 +29,7 @@ from withhold.domain.names import PartyNo, PlanId, Position, ProductId, SubjectN
 from withhold.domain.policy import Role
 from withhold.domain.preferences import effective
 from withhold.domain.standing import NEVER_OUT, OUT, Becomes, Effect, Standing
+from withhold.domain.values import changed
 
 Roles = Mapping[SubjectNo, Role]
 """The organisations somebody is in, with the role in each."""
@@ -114,7 +115,7 @@ def moved(
         memberships = _memberships_after(subject, roles, at.position)
     if spells == subject.plans and memberships == subject.memberships:
         return None
-    there = subject._replace(plans=spells, memberships=memberships)
+    there = changed(subject, plans=spells, memberships=memberships)
     holdings, effects = dict(subject.holdings), []
     for product, holding in _disturbed(subject, there, directory):
         holdings[product], effect = put_unchosen(holding, at)
@@ -129,7 +130,7 @@ def _spells_after(
     again = {(spell.product, spell.plan) for spell in new}
     leaves = {spell.product for spell in new}
     kept = [
-        spell._replace(until=position) if spell.product in leaves and spell.until == OPEN else spell
+        changed(spell, until=position) if spell.product in leaves and spell.until == OPEN else spell
         for spell in subject.plans
         if (spell.product, spell.plan) not in again  # the open spell covers the earlier one
     ]
@@ -148,12 +149,12 @@ def _memberships_after(
 ) -> tuple[Membership, ...]:
     now = {m.organization: m for m in subject.memberships_now()}
     kept = [
-        m if m.until != OPEN else m._replace(until=position)
+        m if m.until != OPEN else changed(m, until=position)
         for m in subject.memberships
         if m.organization not in roles  # an open membership covers an earlier one
     ]
     held = [
-        now[no]._replace(role=role) if no in now else Membership(no, role, position, OPEN)
+        changed(now[no], role=role) if no in now else Membership(no, role, position, OPEN)
         for no, role in roles.items()
     ]
     return _in_order(subject, [*kept, *held])
@@ -205,5 +206,5 @@ def merged(
             effects.append(effect)
     if others == subject.group and not effects:
         return None
-    record = next_record(subject._replace(group=others), holdings, at)
+    record = next_record(changed(subject, group=others), holdings, at)
     return Change(record, tuple(effects))

@@ -4,7 +4,7 @@ Members are sorted, nothing stands between them, nothing is escaped that need no
 whole: RFC 8785 for the values we allow. Whatever was written so is read by writing it anew and comparing
 bytes. So a text that says a thing twice, or that two readers could take for two things, is refused.
 
-This is the one place of the domain that uses a library (docs/decisions/0014-canonical-json.md).
+Written and read by a library, like `values` (docs/decisions/0014-canonical-json.md).
 
 Source: RFC 8785; RFC 8259.
 Not here: what the values mean.

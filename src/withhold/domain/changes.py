@@ -7,14 +7,14 @@ services turn it into an event.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from withhold.domain.directory import OPEN, Choice, Holding, Subject
 from withhold.domain.names import Position, ProductId
 from withhold.domain.standing import OUT, Becomes, Effect, Standing
+from withhold.domain.values import Value, changed
 
 
-class At(NamedTuple):
+class At(Value, frozen=True):
     """Where a change stands.
 
     Attributes:
@@ -26,7 +26,7 @@ class At(NamedTuple):
     recorded_at: int
 
 
-class Change(NamedTuple):
+class Change(Value, frozen=True):
     """A subject after an entry of its own, and the standings that the entry changes."""
 
     record: Subject
@@ -35,17 +35,7 @@ class Change(NamedTuple):
 
 def next_record(subject: Subject, holdings: Mapping[ProductId, Holding], at: At) -> Subject:
     """Return the subject with these holdings, naming ``at`` as its newest entry."""
-    return Subject(
-        subject.no,
-        subject.kind,
-        subject.id,
-        subject.sequence + 1,
-        at.position,
-        holdings,
-        subject.plans,
-        subject.memberships,
-        subject.group,
-    )
+    return changed(subject, sequence=subject.sequence + 1, last=at.position, holdings=holdings)
 
 
 def put_out(holding: Holding, at: At) -> tuple[Holding, Effect]:

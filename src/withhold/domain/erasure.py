@@ -24,6 +24,7 @@ from withhold.domain.changes import At, Change, put_out
 from withhold.domain.directory import Choice, Subject
 from withhold.domain.names import Position
 from withhold.domain.standing import Becomes, Effect
+from withhold.domain.values import changed
 
 _HISTORY = b"withhold/history/v1\0"
 
@@ -61,6 +62,6 @@ def erased(subject: Subject, at: At) -> Change:
         product: holding if holding.choice is Choice.OUT else put_out(holding, at)[0]
         for product, holding in subject.holdings.items()
     }
-    record = subject._replace(id="", last=at.position, holdings=holdings)
+    record = changed(subject, id="", last=at.position, holdings=holdings)
     effects = tuple(Effect(holding.party, Becomes.OUT) for holding in holdings.values())
     return Change(record, effects)

@@ -34,12 +34,12 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
 
 from withhold.domain.canonical_json import Json, canonical
 from withhold.domain.directory import PlanParties, Subject
 from withhold.domain.names import Ordinal, Position, ProductId, SubjectNo
 from withhold.domain.standing import Effect
+from withhold.domain.values import Value
 from withhold.errors import VerificationError
 
 CHAIN_START = bytes(32)
@@ -82,7 +82,7 @@ class DeletedRow:
     ordinal: Ordinal
 
 
-class Event(NamedTuple):
+class Event(Value, frozen=True):
     """Something that happened, ready to be appended, with all it changes.
 
     The ledger writes the entry, the effects and the derived records in one transaction.

@@ -19,6 +19,7 @@ from withhold.domain.directory import OPEN, Choice, Holding, PlanParties, Subjec
 from withhold.domain.names import PartyNo, PlanId, ProductId
 from withhold.domain.policy import PlanChange
 from withhold.domain.standing import NEVER_OUT, OUT, Becomes, Effect, Standing
+from withhold.domain.values import changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,5 +117,5 @@ def _not_above(holding: Holding, becomes: Becomes, at: At) -> Holding:
         return put_out(holding, at)[0]
     if becomes is Becomes.ON and holding.on_since == NEVER_OUT:
         since = Standing(at.position)
-        return holding._replace(on_since=since, position=at.position, recorded_at=at.recorded_at)
+        return changed(holding, on_since=since, position=at.position, recorded_at=at.recorded_at)
     return holding

@@ -12,7 +12,6 @@ Not here: who may act (`services.preferences`), moves (`accounts`), defaults and
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
 
 from withhold.domain.changes import At, Change, next_record, put_in, put_out
 from withhold.domain.directory import (
@@ -26,6 +25,7 @@ from withhold.domain.directory import (
 from withhold.domain.names import PlanId, Position, ProductId
 from withhold.domain.parties import chooser_of, is_held_by_accounts
 from withhold.domain.standing import OUT
+from withhold.domain.values import Value, changed
 
 
 class Source(StrEnum):
@@ -37,7 +37,7 @@ class Source(StrEnum):
     PLAN_DEFAULT = "plan_default"  # the default of a plan, where nobody chose
 
 
-class Effective(NamedTuple):
+class Effective(Value, frozen=True):
     """What holds for a subject and a product now.
 
     Attributes:
@@ -103,7 +103,7 @@ def _on(subject: Subject, own: Holding, plans: list[_PlanNow]) -> Effective:
     decides = max((parties for parties, _ in plans), key=lambda p: p.position)
     found = _by_plan(decides, Source.PLAN_DEFAULT, is_on=True)
     if own.position > found.position:  # it was opened, or moved here, after the default was set
-        return found._replace(position=own.position, recorded_at=own.recorded_at)
+        return changed(found, position=own.position, recorded_at=own.recorded_at)
     return found
 
 

@@ -12,9 +12,10 @@ consent table, an adapter).
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple, NewType
+from typing import NewType
 
 from withhold.domain.names import PartyNo, Position
+from withhold.domain.values import Value
 
 Standing = NewType("Standing", int)
 """``on_since`` of a party: ``NEVER_OUT``, a position, or ``OUT``."""
@@ -31,7 +32,7 @@ class Becomes(IntEnum):
     OUT = 2  # out
 
 
-class Effect(NamedTuple):
+class Effect(Value, frozen=True):
     """One change of one party's standing, carried by the entry that causes it."""
 
     party: PartyNo

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from withhold.domain.canonical_json import Json
 from withhold.domain.ledger import DeletedRow, Event, EventKind
 from withhold.domain.names import SubjectNo
+from withhold.domain.values import changed
 from withhold.ports import Ports, Transaction
 
 
@@ -56,6 +57,6 @@ def _event(transaction: Transaction, deletion: Deletion, now: int) -> Event:
         subject.no,
         {"rows": rows},
         now,
-        record=subject._replace(sequence=subject.sequence + 1, last=transaction.next),
+        record=changed(subject, sequence=subject.sequence + 1, last=transaction.next),
         deleted=deletion.rows,
     )
