@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from playwright.sync_api import Page
 from tests.browser.conftest import Visit
 from tests.browser.faces import CONSOLE
 from tests.browser.site import VIBE, site
-from tests.e2e.server import MAIN
+from tests.e2e.server import WITHHOLD
 from withhold.domain.interactions import Interaction, InteractionKind, Message
 from withhold.domain.names import AccountId
 from withhold.services import builds, capture, receipts, tagging
@@ -32,7 +31,7 @@ def kept(page: Page, link: str, folder: Path, name: str) -> Path:
 
 
 def verify(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", MAIN, "verify", *map(str, words)]
+    command = [*WITHHOLD, "verify", *map(str, words)]
     environment = {"PATH": "", "HOME": str(folder), "WITHHOLD_HOME": str(folder / "none")}
     return subprocess.run(
         command, capture_output=True, text=True, cwd=folder, env=environment, check=False

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from withhold.cli import main
+from withhold.__main__ import main
 
 
 @dataclass

@@ -112,7 +112,8 @@ def test_a_proof_is_not_written_over_another_file(shell: Shell, tmp_path: Path) 
     done = shell.run("prove", "ben", "chat@1", "--out", str(kept))
     assert done.code == 2
     assert (
-        "it is there already and has other content; name another file, or say --force" in done.err
+        "it is there already and has other content; name another file, or say --force (it names"
+        in done.err
     )
     assert kept.read_bytes() == before
     shell.ok("prove", "ben", "chat@1", "--out", str(kept), "--force")

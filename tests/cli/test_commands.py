@@ -170,6 +170,13 @@ def test_events_that_cannot_be_written_stop_the_run_before_it_begins(
     assert not (tmp_path / "e").exists()
 
 
+def test_explain_tells_of_history(shell: Shell) -> None:
+    shell.ok("account", "put", "ana", "--plan", "vibe=free")
+    shell.ok("import", shell.rows(chat("one", "ana")))
+    assert shell.json("explain", "one")["position"] == 0
+    assert "imported as history (position 0), admitted only while" in shell.ok("explain", "one")
+
+
 def test_explain_tells_of_a_signal(shell: Shell) -> None:
     shell.ok("account", "put", "ana", "--plan", "vibe=free")
     shell.ok("import", shell.rows(chat("one", "ana", signals={"content_usage": "train-ai=n"})))

@@ -192,7 +192,7 @@ def test_a_receipt_is_not_written_over_another_file(shell: Shell, issued: str) -
     done = shell.run("receipt", "1", "receipt.json")
     assert done.code == 2
     assert "receipt.json: it is there already and has other content" in done.err
-    assert "--force" in done.err
+    assert "say --force (it names the newest checkpoint" in done.err
     assert Path("receipt.json").read_bytes() == kept
     assert shell.ok("receipt", issued, "receipt.json") == "Wrote receipt.json.\n", "the same again"
     shell.ok("receipt", "1", "receipt.json", "--force")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.server import MAIN, environment, running
+from tests.e2e.server import environment, running
 from tests.house.tree import ROOT
 
 BLOCK = re.compile(r"<!-- run -->\n```sh\n(.*?)```", re.DOTALL)
@@ -36,7 +36,7 @@ def test_the_blocks_of_a_document_run(path: Path, tmp_path: Path) -> None:
     home, folder, tools = tmp_path / "home", tmp_path / "work", tmp_path / "bin"
     folder.mkdir()
     tools.mkdir()
-    for name, arguments in (("withhold", f"-c '{MAIN}'"), ("python", "")):
+    for name, arguments in (("withhold", "-m withhold"), ("python", "")):
         tool = tools / name
         tool.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
         tool.chmod(0o755)

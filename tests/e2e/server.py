@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 from tests.house.tree import ROOT
 
-MAIN = "from withhold.cli import main; main()"
+WITHHOLD = (sys.executable, "-m", "withhold")
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -55,7 +55,7 @@ class Server:
 def running(home: Path, command: str = "serve", **more: str) -> Iterator[Server]:
     """Run ``withhold COMMAND --json`` until the block is left."""
     process = subprocess.Popen(
-        [sys.executable, "-c", MAIN, command, "--json"],
+        [*WITHHOLD, command, "--json"],
         env=environment(home, **more),
         stdout=subprocess.PIPE,
         text=True,

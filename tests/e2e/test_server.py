@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import stat
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import httpx
 import pytest
 
 import withhold
-from tests.e2e.server import MAIN, environment, running
+from tests.e2e.server import WITHHOLD, environment, running
 from withhold.web import figures
 
 
@@ -30,7 +29,7 @@ def ready(address: str) -> None:
 
 def command(home: Path, *words: str) -> Any:
     done = subprocess.run(
-        [sys.executable, "-c", MAIN, *words, "--json"],
+        [*WITHHOLD, *words, "--json"],
         env=environment(home),
         capture_output=True,
         text=True,
@@ -140,7 +139,7 @@ def test_a_demo_that_was_interrupted_is_completed(tmp_path: Path) -> None:
     with running(whole, "up") as server:
         assert server.end() == 0
     process = subprocess.Popen(
-        [sys.executable, "-c", MAIN, "up", "--json"],
+        [*WITHHOLD, "up", "--json"],
         env=environment(broken),
         stdout=subprocess.PIPE,
     )
@@ -171,7 +170,7 @@ def test_a_port_in_use_is_told_in_one_line(tmp_path: Path) -> None:
         ready(server.address)
         taken = server.address.removeprefix("http://")
         done = subprocess.run(
-            [sys.executable, "-c", MAIN, "serve"],
+            [*WITHHOLD, "serve"],
             env=environment(tmp_path / "two", WITHHOLD_LISTEN=taken),
             capture_output=True,
             text=True,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +13,7 @@ from typing import Self
 import httpx
 import pytest
 
-from tests.e2e.server import MAIN, Server, environment, running
+from tests.e2e.server import WITHHOLD, Server, environment, running
 from tests.simulator import Provider
 from withhold.web import figures
 from withhold.web.figures import Figures
@@ -102,7 +101,7 @@ def server(home: Path) -> Iterator[Server]:
 
 
 def command(home: Path, *words: str) -> None:
-    run = [sys.executable, "-c", MAIN, *words]
+    run = [*WITHHOLD, *words]
     subprocess.run(run, env=environment(home), check=True, capture_output=True, timeout=60)
 
 

@@ -228,8 +228,7 @@ def test_processes_that_tag_at_once_leave_one_tagging(provider: Provider) -> Non
         provider.chat(person, f"{person}-1")
     for _ in range(4):
         provider.build("chat")
-    command = "from withhold.cli import main; main()"
-    words = [sys.executable, "-c", command, "tag", "--json", "--home", str(provider.home)]
+    words = [sys.executable, "-m", "withhold", "tag", "--json", "--home", str(provider.home)]
     children = [subprocess.Popen(words, stdout=subprocess.DEVNULL) for _ in range(3)]
     assert [child.wait() for child in children] == [0, 0, 0]
     assert len(entries_of(provider.ports, EventKind.DATASET_TAGGED)) == 4

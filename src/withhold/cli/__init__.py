@@ -1,6 +1,8 @@
 """The command line. One module per group of nouns; every command takes ``--home`` and ``--json``.
 
-An error is one line on stderr and exit code 2; Ctrl-C is exit code 130. A traceback is a bug of ours.
+An error is one line on stderr and exit code 2. A traceback is a bug of ours.
+
+Not here: Ctrl-C (`withhold.__main__`).
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ from withhold.cli import (
 from withhold.cli.output import safe, say
 from withhold.errors import WithholdError
 
-FAILED, INTERRUPTED = 2, 130
+FAILED = 2
+INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 
 def _print_version(is_asked: bool) -> None:
@@ -67,21 +70,24 @@ def options(
 
 
 def main() -> None:
-    """Run the command line and end the process with its exit code."""
+    """Run the command line and end the process with its exit code.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C.
+    """
     try:
         code = app(standalone_mode=False)
     except WithholdError as error:
         _fail(error.diagnostics())
     except TyperException as error:
         _fail(_said(error))
-    except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write(
-            "withhold: interrupted; what was confirmed stands, run it again to go on\n"
-        )
-        sys.exit(INTERRUPTED)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
     except BrokenPipeError:  # the reader of our output has gone, for example `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
     sys.exit(code if isinstance(code, int) else 0)
 
 

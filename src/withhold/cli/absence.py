@@ -14,6 +14,7 @@ from withhold.adapters.embedded import exists
 from withhold.adapters.signing import verifies
 from withhold.cli.checking import NO_KEY, Outcome, failed, listed, shown, write
 from withhold.cli.output import (
+    OR_FORCE,
     AsJson,
     Force,
     Home,
@@ -72,7 +73,7 @@ def prove(
         give(document)
         return
     data = json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
-    write(out, data, over=force, or_else="say --force")
+    write(out, data, over=force, or_else=OR_FORCE)
     if as_json:
         give({"file": str(out), "present": document["present"], "keys": keys})
         return

@@ -25,6 +25,8 @@ from withhold.services import audit as auditing
 from withhold.services import lookups
 from withhold.web import answers
 
+HISTORY = "imported as history (position 0), admitted only while nobody of it has ever been out"
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -85,7 +87,8 @@ def explain(
     if not found.parties:
         say("  it was not stored; only a keyed hash of its id is kept, so nothing more is known")
         return
-    say(f"  accepted at position {found.position:,}, decided at {found.decided_at:,}")
+    came = f"accepted at position {found.position:,}" if found.position else HISTORY
+    say(f"  {came}, decided at {found.decided_at:,}")
     say(f"  yielded by {', '.join(found.datasets) or 'no dataset'}")
     rows = ((p.holder, p.on_since, "yes" if p.admits else "no") for p in found.parties)
     draw(("Party", "On since", "Lets it be used"), rows)

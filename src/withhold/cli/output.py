@@ -33,6 +33,7 @@ Home = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Force = Annotated[bool, typer.Option("--force", help="Write over a file that has other content.")]
+OR_FORCE = "say --force (it names the newest checkpoint: once the ledger grew, it differs)"
 Product = Annotated[
     str | None, typer.Option("--product", help="A product of the policy, for example vibe.")
 ]

@@ -25,7 +25,7 @@ from withhold.cli.checking import (
     trust_of,
     write,
 )
-from withhold.cli.output import AsJson, Force, Home, give, home_of, opened, say
+from withhold.cli.output import OR_FORCE, AsJson, Force, Home, give, home_of, opened, say
 from withhold.domain import dataset_proofs
 from withhold.domain import receipts as files
 from withhold.domain.checkpoints import Trust
@@ -77,7 +77,7 @@ def receipt(
         sys.stdout.write(files.encoded(document).decode())
         return
     data = _written(file, document, known)
-    write(file, data, over=force, or_else="say --force")
+    write(file, data, over=force, or_else=OR_FORCE)
     if as_json:
         form = Form.REDACTED if redacted else Form.FULL
         give({"position": document["position"], "file": str(file), "form": form})

@@ -59,9 +59,8 @@ def tag_in_child(home: Path) -> None:
 
 
 def _in_child(*arguments: str) -> None:
-    command = "from withhold.cli import main; main()"
     done = subprocess.run(  # noqa: S603 (our own interpreter, arguments from the policy)
-        [sys.executable, "-c", command, *arguments],
+        [sys.executable, "-m", "withhold", *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
