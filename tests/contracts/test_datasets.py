@@ -21,7 +21,9 @@ from withhold.domain.datasets import (
     committed_body,
     tagged_body,
 )
+from withhold.domain.exports import Contents, exported_body
 from withhold.domain.fence import Deleted, Raised, Withdrawal
+from withhold.domain.ledger import EventKind
 from withhold.domain.names import FileNo, Ordinal, PartyNo, Position
 from withhold.errors import FenceClosed, NameTaken
 from withhold.ports import Datasets, Ports, Transaction
@@ -75,6 +77,21 @@ def test_a_version_exists_from_its_entry_on(opened: World, datasets: Datasets) -
         assert datasets.get(DatasetRef("chat", version)) == dataset
     assert list(datasets.all()) == [dataset]
     assert datasets.next_version("chat") == 2
+
+
+def test_each_copy_of_a_version_is_an_entry(opened: World, datasets: Datasets) -> None:
+    dataset = datasets.commit(manifest(), never, 42)
+    assert list(datasets.exports()) == []
+    contents = Contents(opened.head, 7, "ab" * 32)
+    first = datasets.export(dataset, contents, 43)
+    assert (first.dataset, first.contents, first.recorded_at) == ("chat@1", contents, 43)
+    assert first.position == opened.head
+    second = datasets.export(dataset, contents, 44)
+    assert list(datasets.exports()) == [first, second], "the same copy made again is another one"
+    entry = opened.ports.ledger.record(second.position)
+    assert entry is not None and entry.kind is EventKind.DATASET_EXPORTED
+    said = json.loads(entry.event)
+    assert exported_body(dataset, contents).items() <= said.items()
 
 
 def test_the_newest_version_is_the_latest_and_names_are_apart(datasets: Datasets) -> None:

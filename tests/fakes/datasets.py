@@ -15,6 +15,7 @@ from withhold.domain.datasets import (
     committed_body,
     tagged_body,
 )
+from withhold.domain.exports import Contents, Export, exported_body
 from withhold.domain.fence import Withdrawal
 from withhold.domain.ledger import Event, EventKind
 from withhold.domain.names import Position
@@ -30,6 +31,7 @@ class MemoryDatasets:
         self._ledger, self._faults = ledger, faults
         self._datasets: list[Dataset] = []
         self._taggings: dict[int, Tagging] = {}
+        self._exports: list[Export] = []
 
     def commit(
         self, manifest: Manifest, concerns: Callable[[Withdrawal], bool], recorded_at: int
@@ -70,6 +72,22 @@ class MemoryDatasets:
 
     def untagged(self) -> Sequence[Dataset]:
         return [v for v in self._datasets if v.position not in self._taggings]
+
+    def export(self, dataset: Dataset, contents: Contents, recorded_at: int) -> Export:
+        def change(ledger: Transaction) -> Export:
+            body = exported_body(dataset, contents)
+            position = ledger.add(Event(EventKind.DATASET_EXPORTED, None, body, recorded_at))
+            return Export(str(dataset.ref), contents, position, recorded_at)
+
+        def write() -> Export:
+            export = self._ledger.append(change)
+            self._exports.append(export)
+            return export
+
+        return written(self._faults, "datasets.export", write)
+
+    def exports(self) -> Sequence[Export]:
+        return list(self._exports)
 
     def _named(self, name: str) -> list[Dataset]:
         return [v for v in self._datasets if v.manifest.name == name]

@@ -70,6 +70,7 @@ def statement(**changed: Any) -> ExportStatement:
         committed_at_ms=1_700_000_000_000,
         position=Position(42),
         exported_at_ms=1_700_000_100_000,
+        entry=Position(43),
         rows=7,
         withheld={Reason.ACCOUNT: 2, Reason.DELETED: 1},
         policy_version="2026",
@@ -136,6 +137,7 @@ def test_croissant_says_position_policy_and_counts() -> None:
     said: Any = croissant.document(statement(checkpoint="note\n", terms=LICENSED))
     made = said["prov:wasGeneratedBy"]
     assert (made["withhold:committedAtPosition"], made["withhold:exportedAtPosition"]) == (40, 42)
+    assert made["withhold:exportEntry"] == 43
     assert made["withhold:policyDigest"] == "cd" * 32
     assert made["withhold:checkpoint"] == "note\n"
     counts = {each["sc:propertyID"]: each["sc:value"] for each in made["withhold:withheld"]}
@@ -228,6 +230,7 @@ def test_the_card_says_positions_policy_counts_and_checkpoint() -> None:
         "product": "vibe",
         "committed_at_position": 40,
         "position": 42,
+        "entry": 43,
         "rows": 7,
         "manifest_sha256": "ab" * 32,
         "policy_version": "2026",

@@ -10,16 +10,20 @@ import apsw
 import pytest
 
 from tests.simulator import VIBE, Provider
+from withhold.adapters.exports import export_to
 from withhold.domain.admission import Reason
 from withhold.domain.datasets import Dataset, parse_ref, tagged_body
+from withhold.domain.exports import Contents, exported_body
 from withhold.domain.ledger import Event, EventKind
 from withhold.domain.names import Position
 from withhold.domain.prefix_tree import crown_of
 from withhold.services import audit
 from withhold.services.audit import AuditReport
+from withhold.services.exports import export
 
-COMMIT, TAGGING, SECOND_COMMIT = 6, 7, 9
-"""Positions of `provider`: policy, three openings, an off, then chat@1 and its tagging, an off, chat@2."""
+COMMIT, TAGGING, SECOND_COMMIT, EXPORT = 6, 7, 9, 10
+"""Positions of `provider`: policy, three openings, an off, then chat@1 and its tagging, an off, chat@2 and
+a copy of it."""
 
 
 @pytest.fixture
@@ -34,6 +38,8 @@ def provider(tmp_path: Path) -> Iterator[Provider]:
     assert made.head == TAGGING
     made.opt_out("cy")
     assert made.build("chat").position == SECOND_COMMIT
+    export(made.ports, parse_ref("chat@2"), export_to(tmp_path / "copy", "jsonl"))
+    assert made.head == EXPORT
     yield made
     made.close()
 
@@ -125,6 +131,21 @@ DATASETS = {
         8,
         "tagging",
     ),
+    "a hidden export": ("DELETE FROM exports", EXPORT, "not among the exports"),
+    "an export of another moment": ("UPDATE exports SET cutoff = 9999", EXPORT, "an export of it"),
+    "an export of other rows": ("UPDATE exports SET rows = 0", EXPORT, "an export of it"),
+    "an export of other shards": ("UPDATE exports SET shards = ''", EXPORT, "an export of it"),
+    "an export of another version": (
+        "UPDATE exports SET dataset = 'chat@1'",
+        EXPORT,
+        "an export of it",
+    ),
+    "an export of no version": ("UPDATE exports SET dataset = 'ghost@1'", EXPORT, "ghost@1"),
+    "an export that is no entry": (
+        "INSERT INTO exports SELECT 8, dataset, cutoff, rows, shards, recorded_at FROM exports",
+        8,
+        "an export of it",
+    ),
     "a file of another length": ("UPDATE files SET size_bytes = 1", COMMIT, "another one"),
 }
 
@@ -185,6 +206,14 @@ def _commit_past_the_fence(provider: Provider) -> None:
     provider.ports.datasets.commit(manifest, lambda _: False, 0)
 
 
+def _export_nothing(provider: Provider) -> None:
+    """Append the entry of a copy that is not listed."""
+    contents = Contents(provider.head, 1, "00" * 32)
+    body = exported_body(first_version(provider), contents)
+    event = Event(EventKind.DATASET_EXPORTED, None, body, 0)
+    provider.ports.ledger.append(lambda transaction: transaction.add(event))
+
+
 INSIDERS: tuple[Callable[[Provider], None], ...] = (
     _leave_out,
     _tag_again,
@@ -192,6 +221,7 @@ INSIDERS: tuple[Callable[[Provider], None], ...] = (
     _commit_another_reason,
     _commit_nothing,
     _commit_past_the_fence,
+    _export_nothing,
 )
 
 

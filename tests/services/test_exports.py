@@ -100,7 +100,7 @@ def test_parquet_shards_hold_messages_and_nothing_else(provider: Provider, tmp_p
     assert table.schema.field("messages").type == pa.list_(
         pa.struct([("role", pa.string()), ("content", pa.string())])
     )
-    assert (done.rows, done.position, done.withheld) == (ROWS, provider.head, {})
+    assert (done.rows, done.position, done.withheld) == (ROWS, provider.head - 1, {})
 
 
 def test_jsonl_lines_are_in_messages_shape(provider: Provider, tmp_path: Path) -> None:
@@ -156,7 +156,8 @@ def test_the_manifest_states_position_counts_and_the_hash_of_every_shard(
     said = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
     version = provider.ports.datasets.get(VERSION)
     assert version is not None
-    assert (said["dataset"], said["rows"], said["position"]) == ("chat@1", 10, provider.head)
+    assert (said["dataset"], said["rows"], said["entry"]) == ("chat@1", 10, provider.head)
+    assert said["position"] == provider.head - 1, "the last entry before the export's own"
     assert said["committed_at_position"] == version.position
     assert said["manifest_sha256"] == version.manifest.sha256()
     assert said["withheld"] == {"account_opted_out": 10}
@@ -169,9 +170,42 @@ def test_the_manifest_states_position_counts_and_the_hash_of_every_shard(
 def test_an_export_is_recorded_so_that_people_can_be_told(
     provider: Provider, tmp_path: Path
 ) -> None:
+    before = provider.head
     parquet(provider, tmp_path / "out")
-    (record,) = provider.ports.readers.exports()
-    assert (record.dataset, record.position, record.rows) == ("chat@1", provider.head, ROWS)
+    (export,) = provider.ports.datasets.exports()
+    assert (export.dataset, export.position, export.contents.rows) == ("chat@1", before + 1, ROWS)
+    assert export.contents.cutoff == before
+
+
+def test_an_export_is_an_entry_that_names_its_shards(provider: Provider, tmp_path: Path) -> None:
+    done = parquet(provider, tmp_path / "out", shard_rows=10)
+    said = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
+    entry = provider.ports.ledger.record(done.entry)
+    assert entry is not None
+    event = json.loads(entry.event)
+    text = json.dumps(said["shards"], sort_keys=True, separators=(",", ":")).encode()
+    assert event["shards"] == sha256(text).hexdigest()
+    assert (event["dataset"], event["commit"]) == ("chat@1", said["committed_at_position"])
+    assert (event["kind"], event["cutoff"], event["rows"]) == (
+        "dataset_exported",
+        said["position"],
+        20,
+    )
+    size = int(said["checkpoint"].splitlines()[1])
+    assert size >= done.entry, "whoever has the copy can see its entry in the tree it comes with"
+
+
+def test_a_copy_whose_entry_the_disk_refuses_is_not_handed_out(
+    provider: Provider, tmp_path: Path
+) -> None:
+    class Refusing(type(provider.ports.datasets)):  # type: ignore[misc]
+        def export(self, *_: object) -> None:
+            raise StorageError("the disk is full")
+
+    provider.ports.datasets.__class__ = Refusing
+    with pytest.raises(StorageError, match="full"):
+        parquet(provider, tmp_path / "out")
+    assert list(tmp_path.glob("out*")) == []
 
 
 def test_a_shard_without_rows_is_left_out(provider: Provider, tmp_path: Path) -> None:
@@ -189,7 +223,7 @@ def test_an_opt_out_while_shards_are_written_takes_the_rows_out(
     writer = Interrupted(real, 2, lambda: provider.opt_out("ana"))
     done = export(provider.ports, VERSION, writer, shard_rows=5)
     assert texts(tmp_path / "out") == questions(*range(1, ROWS, 2))
-    assert (done.rows, done.position) == (10, provider.head)
+    assert (done.rows, done.position) == (10, provider.head - 1)
     assert sum(s.rows for s in done.shards) == 10
 
 
@@ -207,7 +241,7 @@ def test_withdrawals_that_never_end_do_not_keep_an_export_from_ending(
     assert len(heads) == 1 + CHECKS + 1
     assert done.position == heads[CHECKS - 1]
     assert texts(tmp_path / "out") == questions(*range(CHECKS, ROWS))
-    assert provider.ports.readers.exports()[0].position == done.position
+    assert provider.ports.datasets.exports()[0].contents.cutoff == done.position
 
 
 def test_a_lost_vector_withholds_the_whole_file_from_an_export(
@@ -229,7 +263,7 @@ def test_a_target_that_holds_something_is_refused_and_left_alone(
     with pytest.raises(InputError, match="empty folder"):
         parquet(provider, tmp_path / "out")
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["notes.txt"]
-    assert provider.ports.readers.exports() == []
+    assert provider.ports.datasets.exports() == []
 
 
 def test_an_empty_folder_and_missing_parents_are_fine(provider: Provider, tmp_path: Path) -> None:

@@ -98,14 +98,14 @@ def test_a_version_that_held_rows_has_its_proof_in_its_own_row_and_no_other(
         assert person.send("GET", listed[0]["href"]).json()["present"] is present
 
 
-def test_exports_as_of_one_position_are_told_in_one_line(
-    surfaces: Surfaces, tmp_path: Path
-) -> None:
+def test_exports_with_as_many_rows_are_told_in_one_line(surfaces: Surfaces, tmp_path: Path) -> None:
     build_with_a_row_of(surfaces, "free")
     for number in range(3):
         writer = export_to(tmp_path / f"export-{number}", "jsonl")
         exports.export(surfaces.ports, parse_ref("chat@1"), writer)
     text = surfaces.person("free").open("/console/data").text
+    first = surfaces.ports.datasets.exports()[0].contents.cutoff
     assert text.count("as of position") == 1
     assert "3 exports of" in text
+    assert f"as of positions {first} to {first + 2}, " in text
     assert "each hold 1 row: copies that are listed, not recalled" in text

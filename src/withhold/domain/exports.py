@@ -10,13 +10,14 @@ Not here: how it is written (`formats.croissant`, `formats.dataset_card`, `forma
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from withhold.domain.admission import Reason
-from withhold.domain.canonical_json import Json
-from withhold.domain.datasets import DatasetRef
+from withhold.domain.canonical_json import Json, canonical
+from withhold.domain.datasets import Dataset, DatasetRef
 from withhold.domain.names import Position, ProductId
 from withhold.domain.policy import Purpose
 from withhold.errors import InputError
@@ -40,6 +41,63 @@ class Shard:
     size_bytes: int
     sha256: str
     oldest: Position
+
+    def body(self) -> dict[str, Json]:
+        """Return what is said about it."""
+        return {
+            "name": self.name,
+            "rows": self.rows,
+            "size_bytes": self.size_bytes,
+            "sha256": self.sha256,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is in a copy of a version.
+
+    Attributes:
+        cutoff: every withdrawal up to this entry is taken in.
+        rows: how many.
+        shards: the hex SHA-256 of the canonical JSON of what is said about each shard, in order.
+    """
+
+    cutoff: Position
+    rows: int
+    shards: str
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A copy that was made to be handed out, as the ledger has it.
+
+    Attributes:
+        dataset: the version, ``NAME@VERSION``.
+        position: the entry that records it.
+        recorded_at: UTC milliseconds since 1970 of that entry; shown, never compared.
+    """
+
+    dataset: str
+    contents: Contents
+    position: Position
+    recorded_at: int
+
+
+def shards_digest(shards: Sequence[Shard]) -> str:
+    """Return the hex SHA-256 by which an entry names the shards of a copy."""
+    return hashlib.sha256(canonical([shard.body() for shard in shards])).hexdigest()
+
+
+def exported_body(dataset: Dataset, contents: Contents) -> dict[str, Json]:
+    """Return the event body of an export."""
+    return {
+        "dataset": str(dataset.ref),
+        "manifest": dataset.manifest.sha256(),
+        "commit": dataset.position,
+        "cutoff": contents.cutoff,
+        "rows": contents.rows,
+        "shards": contents.shards,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +160,11 @@ class ExportStatement:
         committed_at: the position of the version's entry.
         committed_at_ms: UTC milliseconds since 1970 of that entry; shown, never compared.
         position: every withdrawal up to this entry is taken in.
+        entry: the entry that records the export.
         exported_at_ms: UTC milliseconds since 1970; shown, never compared.
         withheld: rows left out, per reason, each row counted once.
         collected: when the rows were accepted; None where the ledger cannot tell it for all of them.
-        checkpoint: the ledger's signed checkpoint at or above ``position``; None without one.
+        checkpoint: the ledger's signed checkpoint at or above ``entry``; None without one.
     """
 
     dataset: DatasetRef
@@ -115,6 +174,7 @@ class ExportStatement:
     committed_at: Position
     committed_at_ms: int
     position: Position
+    entry: Position
     exported_at_ms: int
     rows: int
     withheld: Mapping[Reason, int]
@@ -139,14 +199,12 @@ class ExportStatement:
             "manifest_sha256": self.manifest_sha256,
             "committed_at_position": self.committed_at,
             "position": self.position,
+            "entry": self.entry,
             "exported_at_ms": self.exported_at_ms,
             "rows": self.rows,
             "withheld": {reason.value: rows for reason, rows in self.withheld.items()},
             "policy": {"version": self.policy_version, "digest": self.policy_digest},
-            "shards": [
-                {"name": s.name, "rows": s.rows, "size_bytes": s.size_bytes, "sha256": s.sha256}
-                for s in self.shards
-            ],
+            "shards": [shard.body() for shard in self.shards],
         }
         if self.checkpoint is not None:
             said["checkpoint"] = self.checkpoint

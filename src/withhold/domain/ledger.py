@@ -68,6 +68,7 @@ class EventKind(StrEnum):
     LOG_KEY_REPLACED = "log_key_replaced"  # public; from here on another key signs the log
     DATASET_TAGGED = "dataset_tagged"  # public; the root over the tags of a version's accounts
     ACCOUNT_ERASED = "account_erased"  # public; an account is out for ever, and its key is deleted
+    DATASET_EXPORTED = "dataset_exported"  # public; a copy of a version is about to be handed out
 
 
 PERSONAL = frozenset({EventKind.ACCOUNT_ERASED, EventKind.ROWS_DELETED})

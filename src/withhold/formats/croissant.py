@@ -130,6 +130,7 @@ def _activity(said: ExportStatement) -> dict[str, Json]:
         "withhold:product": said.product,
         "withhold:committedAtPosition": said.committed_at,
         "withhold:exportedAtPosition": said.position,
+        "withhold:exportEntry": said.entry,
         "withhold:manifestSha256": said.manifest_sha256,
         "withhold:policyVersion": said.policy_version,
         "withhold:policyDigest": said.policy_digest,

@@ -74,6 +74,7 @@ def _origin(said: ExportStatement) -> dict[str, Json]:
         "product": said.product,
         "committed_at_position": said.committed_at,
         "position": said.position,
+        "entry": said.entry,
         "rows": said.rows,
         "manifest_sha256": said.manifest_sha256,
         "policy_version": said.policy_version,
@@ -96,7 +97,7 @@ def _for_people(said: ExportStatement) -> str:
         "| | |",
         "|---|---|",
         f"| committed | at position {said.committed_at}, {utc(said.committed_at_ms)} |",
-        f"| exported | as of position {said.position}, {utc(said.exported_at_ms)} |",
+        f"| exported | as of position {said.position}, {utc(said.exported_at_ms)}; entry {said.entry} |",
         f"| rows | {said.rows} in {quantity(len(said.shards), 'shard')}, {said.size_bytes} bytes |",
         *(
             f"| withheld: {r.value.replace('_', ' ')} | {rows} |"

@@ -36,6 +36,7 @@ _ENTRIES = {
     "log_key_replaced": "Key of the log replaced",
     "dataset_tagged": "Dataset made ready for proofs",
     "account_erased": "Account erased",
+    "dataset_exported": "Copy of a dataset made",
 }
 _WHOSE_DATA = {"account": "your", "organization": "the organization's"}
 

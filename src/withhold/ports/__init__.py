@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from withhold.ports.credentials import Credential, Credentials
-from withhold.ports.datasets import Datasets, ExportRecord, Reader, Readers
+from withhold.ports.datasets import Datasets, Reader, Readers
 from withhold.ports.exports import ExportWriter, Piece
 from withhold.ports.files import Applied, Files, LakeFile, Withdrawn
 from withhold.ports.intake import (
@@ -54,7 +54,6 @@ __all__ = [
     "Credentials",
     "Datasets",
     "Engine",
-    "ExportRecord",
     "ExportWriter",
     "Files",
     "Gate",

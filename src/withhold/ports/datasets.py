@@ -1,4 +1,4 @@
-"""The datasets ports: committed versions, who reads them, which exports were handed out."""
+"""The datasets ports: committed versions, copies of them that were handed out, and who reads them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from withhold.domain.datasets import Dataset, DatasetRef, Manifest, Tagging
+from withhold.domain.exports import Contents, Export
 from withhold.domain.fence import Withdrawal
-from withhold.domain.names import Position
 
 
 class Datasets(Protocol):
@@ -65,6 +65,19 @@ class Datasets(Protocol):
         """Return the versions without a tagging, in order of commit; cheap when there are none."""
         ...
 
+    def export(self, dataset: Dataset, contents: Contents, recorded_at: int) -> Export:
+        """Append the entry of a copy that is about to be handed out; each copy has one.
+
+        Raises:
+            StorageError: the disk refused; nothing was appended.
+            StateUnknown: whether it was appended is not known; the copy must not be handed out.
+        """
+        ...
+
+    def exports(self) -> Sequence[Export]:
+        """Return all exports, oldest first: listed so that people can be told."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Reader:
@@ -75,18 +88,8 @@ class Reader:
     ends_at: int  # UTC milliseconds since 1970; shown, never compared to decide a yield
 
 
-@dataclass(frozen=True, slots=True)
-class ExportRecord:
-    """An export that was handed out: listed so that people can be told."""
-
-    dataset: str
-    position: Position
-    rows: int
-    recorded_at: int  # UTC milliseconds since 1970
-
-
 class Readers(Protocol):
-    """Who reads datasets now, and which exports were handed out."""
+    """Who reads datasets now."""
 
     def renew(self, reader: Reader) -> None:
         """Note that a reader is open until its lease ends."""
@@ -98,12 +101,4 @@ class Readers(Protocol):
 
     def open(self, now_ms: int) -> Sequence[Reader]:
         """Return the readers whose lease has not ended."""
-        ...
-
-    def add_export(self, export: ExportRecord) -> None:
-        """Note an export."""
-        ...
-
-    def exports(self) -> Sequence[ExportRecord]:
-        """Return all exports, oldest first."""
         ...

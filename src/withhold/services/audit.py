@@ -4,7 +4,8 @@
     2. the tree          recomputed from all entries, beside its tiles
     3. every lake file   length and hash
     4. every vector      equals the full decision at the head, deletions included
-    5. every dataset     what its entries say: manifest, cutoff and root there, policy, parents, counts
+    5. every dataset     what its entries say: manifest, cutoff and root there, policy, parents, counts;
+                         and the copies that were made of it
     6. every dataset     its rows decided again at its commit: as many admitted as it says, by the accounts
                          whose tags have the root in its second entry
 
@@ -26,6 +27,7 @@ from functools import partial
 from withhold.domain.admission import Reason
 from withhold.domain.canonical_json import Json
 from withhold.domain.datasets import Dataset, Tagging, committed_body, tagged_body
+from withhold.domain.exports import exported_body
 from withhold.domain.ledger import EventKind
 from withhold.domain.names import Position
 from withhold.domain.vectors import Bits, ConsentVector
@@ -188,6 +190,7 @@ class _Stated:
 
     commits: dict[Position, dict[str, Json]] = field(default_factory=dict)
     taggings: dict[Position, dict[str, Json]] = field(default_factory=dict)
+    exports: dict[Position, dict[str, Json]] = field(default_factory=dict)
 
 
 def _check_entries(ports: Ports, datasets: list[Dataset]) -> Iterator[Fault]:
@@ -200,6 +203,7 @@ def _check_entries(ports: Ports, datasets: list[Dataset]) -> Iterator[Fault]:
         if standing is not None:
             said = stated.taggings.pop(standing.position, {})
             yield from _check_tagging(dataset, standing, said)
+    yield from _check_exports(ports, datasets, stated)
     for position, body in stated.commits.items():
         what = f"entry {position}: it commits {body.get('name')}@{body.get('version')}"
         yield Fault(f"{what}, which is not among the datasets", position)
@@ -210,11 +214,28 @@ def _check_entries(ports: Ports, datasets: list[Dataset]) -> Iterator[Fault]:
 
 def _stated(ports: Ports) -> _Stated:
     stated = _Stated()
-    kinds = (EventKind.DATASET_COMMITTED, EventKind.DATASET_TAGGED)
-    for record in ports.ledger.public_records(kinds):
-        of_kind = stated.commits if record.kind is kinds[0] else stated.taggings
-        of_kind[record.position] = json.loads(record.event)
+    of_kind = {
+        EventKind.DATASET_COMMITTED: stated.commits,
+        EventKind.DATASET_TAGGED: stated.taggings,
+        EventKind.DATASET_EXPORTED: stated.exports,
+    }
+    for record in ports.ledger.public_records(of_kind.keys()):
+        of_kind[record.kind][record.position] = json.loads(record.event)
     return stated
+
+
+def _check_exports(ports: Ports, datasets: list[Dataset], stated: _Stated) -> Iterator[Fault]:
+    """Compare every copy that is listed, and every entry about one: whoever holds one is told of."""
+    versions = {str(dataset.ref): dataset for dataset in datasets}
+    for export in ports.datasets.exports():
+        said, version = stated.exports.pop(export.position, {}), versions.get(export.dataset)
+        body = {} if version is None else exported_body(version, export.contents)
+        if not body or any(said.get(name) != value for name, value in body.items()):
+            what = f"{export.dataset}: an export of it is not the one in entry {export.position}"
+            yield Fault(what, export.position)
+    for position, body in stated.exports.items():
+        what = f"entry {position}: it exports {body.get('dataset')}, which is not among the exports"
+        yield Fault(what, position)
 
 
 def _check_commit(ports: Ports, dataset: Dataset, said: dict[str, Json]) -> Iterator[Fault]:

@@ -1,12 +1,13 @@
 """Exports: physical shards of a dataset version, as of a head that is stated.
 
     check files -> apply to the head -> write shards -> apply again, rewrite what was touched
-    -> record the export -> publish
+    -> entry in the ledger -> publish
 
 An export is a copy that leaves the house: what is withdrawn after its position is not taken out of it,
 people and recipients are told instead (design section 1). So the position is the last head at which all
-shards were known to hold admitted rows only, and the export is recorded before it gets its final name:
-a crash in between lists an export that was never handed out, never the other way round.
+shards were known to hold admitted rows only, and the export is an entry of the ledger before it gets its
+final name: a crash in between lists an export that was never handed out, never the other way round, and
+that one was made cannot be hidden later.
 
 Not here: the bytes of shards (`adapters.exports`), telling recipients (a later issue).
 """
@@ -18,11 +19,19 @@ from dataclasses import dataclass
 
 from withhold.domain.admission import Reason
 from withhold.domain.datasets import Dataset, DatasetRef
-from withhold.domain.exports import UNSTATED, ExportStatement, Shard, Terms, Timeframe
+from withhold.domain.exports import (
+    UNSTATED,
+    Contents,
+    ExportStatement,
+    Shard,
+    Terms,
+    Timeframe,
+    shards_digest,
+)
 from withhold.domain.names import Position, ProductId
 from withhold.domain.policy import Purpose
 from withhold.errors import InputError, UnknownProduct
-from withhold.ports import ExportRecord, ExportWriter, Piece, Ports
+from withhold.ports import ExportWriter, Piece, Ports
 from withhold.services import reading
 from withhold.services.events import readable, recorded_at
 from withhold.services.reading import AtHead, ReadableFile
@@ -92,6 +101,7 @@ def export(
         LedgerBehind: the gate is shut, so that opt-outs may be missing; nothing was written.
         VerificationError: a file of the dataset is missing, truncated or altered.
         StorageError: the disk refused; nothing stands under the final name.
+        StateUnknown: whether the export was recorded is not known; nothing stands under the final name.
     """
     if shard_rows < 1:
         raise InputError(f"shard_rows: expected at least 1, got {shard_rows}")
@@ -102,8 +112,9 @@ def export(
         writer.begin()
         done = _write(ports, files, writer, _plan(files, shard_rows), progress)
         now = ports.clock.now_ms()
-        ports.readers.add_export(ExportRecord(str(version.ref), done.position, done.rows, now))
-        said = _statement(ports, version, done, terms, now)
+        contents = Contents(done.position, done.rows, shards_digest(done.shards))
+        entry = ports.datasets.export(version, contents, now).position
+        said = _statement(ports, version, done, terms, entry, now)
         writer.publish(said)
     finally:
         writer.discard()
@@ -177,7 +188,7 @@ def _counts(held: AtHead) -> dict[Reason, int]:
 
 
 def _statement(
-    ports: Ports, version: Dataset, done: _Exported, terms: Terms, now_ms: int
+    ports: Ports, version: Dataset, done: _Exported, terms: Terms, entry: Position, now_ms: int
 ) -> ExportStatement:
     manifest = version.manifest
     return ExportStatement(
@@ -188,6 +199,7 @@ def _statement(
         committed_at=version.position,
         committed_at_ms=version.committed_at,
         position=done.position,
+        entry=entry,
         exported_at_ms=now_ms,
         rows=done.rows,
         withheld=done.withheld,

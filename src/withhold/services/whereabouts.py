@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from withhold.domain.exports import Export
 from withhold.domain.names import Position, ProductId
-from withhold.ports import ExportRecord, Ports
+from withhold.ports import Ports
 from withhold.services.events import readable, recorded_at
 from withhold.services.lookups import DatasetRows, where_of
 from withhold.services.switches import Holder, subject_of
@@ -113,7 +114,7 @@ def whereabouts(ports: Ports, holder: Holder, product: ProductId | None = None) 
         holdings = subject_of(directory, holder).holdings
     parties = [own.party for each, own in holdings.items() if product in {None, each}]
     found = where_of(ports, parties)
-    exports = ports.readers.exports()
+    exports = ports.datasets.exports()
     open_now = [reader.dataset for reader in ports.readers.open(ports.clock.now_ms())]
     times: dict[Position, int | None] = {}
     return Whereabouts(
@@ -124,7 +125,7 @@ def whereabouts(ports: Ports, holder: Holder, product: ProductId | None = None) 
 def _in_dataset(
     ports: Ports,
     found: DatasetRows,
-    exports: Sequence[ExportRecord],
+    exports: Sequence[Export],
     open_now: Sequence[str],
     times: dict[Position, int | None],
 ) -> InDataset:
@@ -136,9 +137,11 @@ def _in_dataset(
             times[position] = None if entry is None else recorded_at(entry)
         drops.append(Drop(position, times[position], rows))
     held = (
-        (export, _rows_at(found, export.position)) for export in exports if export.dataset == name
+        (export, _rows_at(found, export.contents.cutoff))
+        for export in exports
+        if export.dataset == name
     )
-    copies = tuple(Copy(e.position, e.recorded_at, rows) for e, rows in held if rows)
+    copies = tuple(Copy(e.contents.cutoff, e.recorded_at, rows) for e, rows in held if rows)
     return InDataset(
         name,
         dataset.manifest.product,

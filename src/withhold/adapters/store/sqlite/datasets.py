@@ -1,4 +1,4 @@
-"""Committed dataset versions, in the control database: the fence and the commit.
+"""Committed dataset versions and their exports, in the control database: the fence and the commit.
 
 The commit is a job of the sequencer: within one transaction it reads what was withdrawn since the
 manifest's cutoff, decides the fence, and appends the entry together with the manifest. An opt-out is
@@ -31,6 +31,7 @@ from withhold.domain.datasets import (
     committed_body,
     tagged_body,
 )
+from withhold.domain.exports import Contents, Export, exported_body
 from withhold.domain.fence import Withdrawal
 from withhold.domain.ledger import Event, EventKind, broken
 from withhold.domain.names import FileNo, Position, ProductId
@@ -131,6 +132,34 @@ class SqliteDatasets:
         """Return the versions without a tagging, in order of commit."""
         with self._control.read() as connection:
             return [_dataset(*row) for row in connection.execute(_UNTAGGED)]
+
+    def export(self, dataset: Dataset, contents: Contents, recorded_at: int) -> Export:
+        """Append the entry of a copy that is about to be handed out."""
+
+        def job(connection: apsw.Connection) -> Export:
+            body = exported_body(dataset, contents)
+            event = Event(EventKind.DATASET_EXPORTED, None, body, recorded_at)
+            position = self._ledger.transaction(connection).add(event)
+            name = str(dataset.ref)
+            connection.execute(
+                "INSERT INTO exports VALUES (?, ?, ?, ?, ?, ?)",
+                (position, name, contents.cutoff, contents.rows, contents.shards, recorded_at),
+            )
+            return Export(name, contents, position, recorded_at)
+
+        return self._control.run(job)
+
+    def exports(self) -> Sequence[Export]:
+        """Return all exports, oldest first."""
+        with self._control.read() as connection:
+            rows = connection.execute(
+                "SELECT dataset, cutoff, rows, shards, position, recorded_at FROM exports"
+                " ORDER BY position"
+            )
+            return [
+                Export(name, Contents(Position(cutoff), count, shards), Position(position), at)
+                for name, cutoff, count, shards, position, at in rows
+            ]
 
     def _check_fence(
         self,

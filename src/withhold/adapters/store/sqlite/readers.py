@@ -1,4 +1,4 @@
-"""Who reads datasets now, and which exports were handed out, in the control database.
+"""Who reads datasets now, in the control database.
 
 Listed so that people can be told; nothing here decides whether a row is yielded.
 """
@@ -10,8 +10,7 @@ from collections.abc import Sequence
 import apsw
 
 from withhold.adapters.store.sqlite.control import Control
-from withhold.domain.names import Position
-from withhold.ports import ExportRecord, Reader
+from withhold.ports import Reader
 
 
 class SqliteReaders:
@@ -37,24 +36,6 @@ class SqliteReaders:
                 "SELECT id, dataset, ends_at FROM readers WHERE ends_at > ? ORDER BY id", (now_ms,)
             )
             return [Reader(*row) for row in rows]
-
-    def add_export(self, export: ExportRecord) -> None:
-        """Note an export."""
-        self._execute(
-            "INSERT INTO exports(dataset, position, rows, recorded_at) VALUES (?, ?, ?, ?)",
-            export.dataset,
-            export.position,
-            export.rows,
-            export.recorded_at,
-        )
-
-    def exports(self) -> Sequence[ExportRecord]:
-        """Return all exports, oldest first."""
-        with self._control.read() as connection:
-            rows = connection.execute(
-                "SELECT dataset, position, rows, recorded_at FROM exports ORDER BY no"
-            )
-            return [ExportRecord(d, Position(p), r, at) for d, p, r, at in rows]
 
     def _execute(self, statement: str, *values: str | int) -> None:
         def job(connection: apsw.Connection) -> None:

@@ -14,7 +14,7 @@ import apsw
 
 from withhold.errors import StorageError
 
-VERSION = 3
+VERSION = 4
 APPLICATION_ID = 0x57483031  # "WH01": another program's database is never taken for ours
 
 # The ledger and what is derived from it. `entries` is the truth; `previous` is the position of the
@@ -87,8 +87,8 @@ CREATE TABLE taggings(
 CREATE TABLE readers(
   id TEXT PRIMARY KEY, dataset TEXT NOT NULL, ends_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE exports(
-  no INTEGER PRIMARY KEY, dataset TEXT NOT NULL, position INTEGER NOT NULL, rows INTEGER NOT NULL,
-  recorded_at INTEGER NOT NULL) STRICT;
+  position INTEGER PRIMARY KEY, dataset TEXT NOT NULL, cutoff INTEGER NOT NULL, rows INTEGER NOT NULL,
+  shards TEXT NOT NULL, recorded_at INTEGER NOT NULL) STRICT;
 """
 
 TABLES: tuple[str, ...] = (LEDGER, LOG, CREDENTIALS, LAKE)
