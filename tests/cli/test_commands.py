@@ -224,6 +224,8 @@ def test_policy_commands(shell: Shell, tmp_path: Path) -> None:
 def test_a_token_is_shown_once(shell: Shell) -> None:
     made = shell.json("token", "create", "--scope", "capture,preferences")
     assert made["scopes"] == ["capture", "preferences"]
+    again = shell.json("token", "create", "--scope", "capture", "--scope", "preferences,build")
+    assert again["scopes"] == ["build", "capture", "preferences"], "not the last one alone"
     assert made["token"].startswith("wh_")
     everything = b"".join(p.read_bytes() for p in shell.home.rglob("*") if p.is_file())
     assert made["token"].encode() not in everything

@@ -20,8 +20,10 @@ def group() -> None:
 @app.command()
 def create(
     scope: Annotated[
-        str,
-        typer.Option(help="directory, capture, preferences, build, audit; several with commas."),
+        list[str],
+        typer.Option(
+            help="directory, capture, preferences, build, audit; several with commas, or said again."
+        ),
     ],
     name: Annotated[str, typer.Option(help="What it is for.")] = "",
     home: Home = None,
@@ -31,7 +33,7 @@ def create(
 
     Example: withhold token create --scope capture,preferences
     """
-    scopes = parse_scopes(scope)
+    scopes = parse_scopes(",".join(scope))
     with opened(home, make=True) as ports:
         made = create_token(ports, name, scopes)
     if as_json:

@@ -31,6 +31,7 @@ from withhold.web.api import datasets, directory, interactions, log, preferences
 from withhold.web.appends import Appends
 from withhold.web.auth import ports_of
 from withhold.web.live import Live
+from withhold.web.paths import Application, slashes
 from withhold.web.routes import Lanes, answer, off_loop
 from withhold.web.sign_in import OfferedGroup
 from withhold.web.upkeep import Upkeep, seal_in_child, tag_in_child
@@ -133,11 +134,16 @@ def make_application(ports: Ports, home: Path, offered: Sequence[OfferedGroup] =
             "openapi": openapi.document(API, __version__),
         }
     )
-    return Litestar(
+    return Application(
         [
-            Router("/v1", route_handlers=[*API, get_openapi]),
+            Router("/v1", route_handlers=[*API, get_openapi], middleware=[slashes]),
             Router("/log", route_handlers=LOG),
-            Router("/", route_handlers=PAGES, exception_handlers=refusals.HANDLERS),
+            Router(
+                "/",
+                route_handlers=PAGES,
+                exception_handlers=refusals.HANDLERS,
+                middleware=[slashes],
+            ),
             get_health,
             page.get_start,
             static.get_static,

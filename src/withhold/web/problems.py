@@ -19,6 +19,7 @@ from litestar.exceptions import HTTPException
 from withhold import errors
 from withhold.errors import WithholdError
 from withhold.web.log import told
+from withhold.web.paths import sent_path
 
 CONTENT_TYPE = "application/problem+json"
 TYPE = "urn:withhold:problem:"
@@ -97,7 +98,9 @@ def on_withhold_error(request: Request[Any, Any, Any], error: WithholdError) -> 
     """Tell one of our errors."""
     problem = PROBLEMS.get(type(error), PROBLEMS[WithholdError])
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.error("request failed", problem=problem.slug, path=request.url.path, error=told(error))
+        _log.error(
+            "request failed", problem=problem.slug, path=sent_path(request), error=told(error)
+        )
     status = problem.status
     if status == HTTPStatus.NOT_FOUND and _names_in_body(request):
         status = HTTPStatus.UNPROCESSABLE_ENTITY  # the body names it, the address does exist
@@ -115,7 +118,7 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
 
 def on_any_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Tell nothing of an error that is not ours; it is in the log."""
-    _log.error("request failed", path=request.url.path, error=told(error))
+    _log.error("request failed", path=sent_path(request), error=told(error))
     return document(request, PROBLEMS[WithholdError], "", {})
 
 
@@ -124,7 +127,7 @@ def document(
 ) -> Response[bytes]:
     """Return the problem document as a response."""
     body = ProblemDocument(
-        TYPE + problem.slug, problem.title, problem.status, request.url.path, detail
+        TYPE + problem.slug, problem.title, problem.status, sent_path(request), detail
     )
     return Response(
         msgspec.json.encode(body),

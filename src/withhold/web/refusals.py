@@ -17,6 +17,7 @@ from litestar.exceptions import HTTPException
 from withhold.errors import LedgerBehind, StateUnknown, WithholdError
 from withhold.web.forms import ForeignForm
 from withhold.web.log import told
+from withhold.web.paths import sent_path
 from withhold.web.problems import PROBLEMS
 from withhold.web.rendering import PLAIN, page
 
@@ -60,7 +61,7 @@ def on_error(request: Request[Any, Any, Any], error: WithholdError) -> Response[
     """Tell one of our errors to a person."""
     status = HTTPStatus(PROBLEMS.get(type(error), PROBLEMS[WithholdError]).status)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.error("page failed", path=request.url.path, error=told(error))
+        _log.error("page failed", path=sent_path(request), error=told(error))
     if isinstance(error, StateUnknown):
         status = HTTPStatus.SERVICE_UNAVAILABLE
     return refusal(request, status, words=_READ_ONLY if isinstance(error, LedgerBehind) else None)
@@ -73,7 +74,7 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
 
 def on_any_exception(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Tell nothing of an error that is not ours; it is in the log."""
-    _log.error("page failed", path=request.url.path, error=told(error))
+    _log.error("page failed", path=sent_path(request), error=told(error))
     return refusal(request, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 

@@ -32,6 +32,7 @@ from withhold.services.switches import Holder
 from withhold.web import forms
 from withhold.web.auth import ports_of
 from withhold.web.forms import ForeignForm, Form
+from withhold.web.paths import sent_path
 from withhold.web.rendering import PLAIN
 from withhold.web.routes import lanes_of, off_loop
 from withhold.web.sessions import form_token, hash_in, is_token
@@ -169,7 +170,7 @@ def visit_of(request: Request[Any, Any, Any]) -> Visit | None:
 def to_sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
     """Send the browser to sign in, and back to where it was."""
     wanted = request.headers.get("hx-current-url") if _is_part(request) else None
-    back = request.url.path if wanted is None else _path_of(wanted)
+    back = sent_path(request) if wanted is None else _path_of(wanted)
     address = f"{SIGN_IN}?next={quote(back, safe='/')}"
     if _is_part(request):
         headers = {**PLAIN, "HX-Redirect": address}
