@@ -114,14 +114,16 @@ def test_a_copy_has_its_description_and_card_beside_it(shell: Shell, tmp_path: P
     shell.ok("import", shell.rows(chat("one", "ana")))
     shell.ok("build", "chat", "--product", "vibe")
     target = tmp_path / "out"
-    shell.ok("export", "chat@1", str(target), "--license", "CC0-1.0", "--creator", "A laboratory")
+    shell.ok("export", "chat@1", str(target), "--license", "cc0-1.0", "--creator", "A laboratory")
     described = json.loads((target / "croissant.json").read_text(encoding="utf-8"))
     assert described["license"].endswith("CC0-1.0.html")
     assert described["creator"]["name"] == "A laboratory"
     assert "license: cc0-1.0\n" in (target / "README.md").read_text(encoding="utf-8")
-    refused = shell.run("export", "chat@1", str(tmp_path / "other"), "--license", "two words")
-    assert (refused.code, (tmp_path / "other").exists()) == (2, False)
-    assert "SPDX" in refused.err
+    other = str(tmp_path / "other")
+    for wrong in ("nonsense", "LicenseRef-ours", "MIT OR Apache-2.0", "two words", ""):
+        refused = shell.run("export", "chat@1", other, "--license", wrong)
+        assert (refused.code, (tmp_path / "other").exists()) == (2, False), wrong
+        assert "SPDX" in refused.err
 
 
 def test_builds_and_exports_are_told_as_openlineage_events(shell: Shell, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def is_told(page: Page) -> bool:
 
 
 PAGES = (
-    *("/", "/console/vibe", "/console/privacy", "/console/data", "/console/history"),
+    *("/", "/sign-in", "/console/vibe", "/console/privacy", "/console/data", "/console/history"),
     *("/m", "/m/data-controls", "/m/data", "/m/history"),
 )
 

@@ -32,6 +32,7 @@ from withhold.domain.exports import Terms
 from withhold.domain.names import ProductId
 from withhold.errors import InputError, WithholdError
 from withhold.formats import openlineage
+from withhold.formats.licenses import license_named
 from withhold.formats.mapping import parse_mapping
 from withhold.formats.quantity import quantity
 from withhold.ports import Ports
@@ -202,7 +203,8 @@ def export(
 
     Example: withhold export chat@1 ./chat-1 --format jsonl --license CC-BY-4.0
     """
-    reference, terms = parse_ref(dataset), Terms(license_name, creator)
+    license_id = None if license_name is None else license_named(license_name)
+    reference, terms = parse_ref(dataset), Terms(license_id, creator)
     writer = export_to(folder, form)
     with opened(home) as ports:
         ports.watch.gate.check()

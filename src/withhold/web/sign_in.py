@@ -93,7 +93,8 @@ async def post_sign_out(request: Request[Any, Any, Any]) -> Response[Any]:
 
 def _page(request: Request[Any, Any, Any]) -> Response[Any]:
     offered: Sequence[OfferedGroup] = request.app.state.offered
-    with ports_of(request).ledger.directory() as directory:
+    ports = ports_of(request)
+    with ports.ledger.directory() as directory:
         policy = directory.policy
         groups = [
             (_label(policy, group), group.note, _still_there(directory, group)) for group in offered
@@ -101,7 +102,13 @@ def _page(request: Request[Any, Any, Any]) -> Response[Any]:
     sent = request.cookies.get(BROWSER_COOKIE, "")
     token = sent if _BROWSER.fullmatch(sent) else new_key()
     wanted = str(request.query_params.get("next", ""))
-    values = {"groups": groups, "token": token, "next": _back(wanted), "field": TOKEN_FIELD}
+    values = {
+        "groups": groups,
+        "token": token,
+        "next": _back(wanted),
+        "field": TOKEN_FIELD,
+        "is_read_only": bool(ports.watch.gate.reason),
+    }
     response = page("sign_in.html", values, PLAIN)
     response.set_cookie(
         BROWSER_COOKIE,
