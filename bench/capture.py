@@ -54,7 +54,7 @@ WORDS = [
     "and",
     "why",
 ]
-COMMAND = (sys.executable, "-c", "from withhold.cli import main; main()")
+COMMAND = (sys.executable, "-m", "withhold")
 SHIPPED = Path(withhold.__file__).parent / "policies" / "default.toml"
 
 

@@ -37,7 +37,6 @@ from withhold.web.sessions import COOKIE, form_token, hash_of, new_id
 ACCOUNTS = 200
 WARM_UP = 100  # presses that are not counted
 TARGET_P99_MS = 15.0
-SERVE = "from withhold.cli import main; main()"
 
 
 class Visitor:
@@ -136,7 +135,7 @@ def main(seconds: int = 20, rate: int = 50) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         visitors, token, notice = provision(home)
-        command = [sys.executable, "-c", SERVE, "serve", "--json", "--home", str(home)]
+        command = [sys.executable, "-m", "withhold", "serve", "--json", "--home", str(home)]
         server = subprocess.Popen(
             [*command, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True
         )

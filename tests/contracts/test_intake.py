@@ -112,7 +112,9 @@ def test_what_is_known_of_ids_is_per_product_and_is_replaced(
 def test_documents_and_conversations_are_known_by_name(intake: MemoryIntake | SqliteIntake) -> None:
     with intake.transaction() as kept:
         marks = kept.marks(["hello", "world"]) | {2**64 - 1, 0}
-        known = KnownConversation(OWN, marks, Position(9), is_deleted=False)
+        row = kept.trace(TraceKind.ROW, VIBE, "a-row").key
+        alone = dict.fromkeys(kept.marks(["hello"]), row)
+        known = KnownConversation(OWN, marks, Position(9), is_deleted=False, alone=alone)
         kept.put_documents({"ab": OWN})
         kept.put_conversations(VIBE, {"c": known})
     with intake.transaction() as kept:

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from tests.services.conftest import ROOT
 from tests.services.test_capture import admitted, outcome
 from tests.simulator import VIBE, Provider, interaction, turns
-from withhold.domain.interactions import Interaction, Message
+from withhold.domain.interactions import Interaction, InteractionKind, Message
 from withhold.domain.names import Ordinal, Position
 from withhold.services.capture import capture
 
@@ -137,7 +138,9 @@ def test_a_copy_that_takes_a_rows_place_carries_what_it_replays(provider: Provid
     assert admitted(provider) == set()
 
 
-def test_all_late_rows_of_a_batch_look_through_the_log_once(provider: Provider) -> None:
+def test_late_rows_find_what_repeats_them_without_looking_through_the_log(
+    provider: Provider,
+) -> None:
     token = provider.token()
     provider.sign_up("cy")
     names = [f"c{n}" for n in range(20)]
@@ -159,7 +162,7 @@ def test_all_late_rows_of_a_batch_look_through_the_log_once(provider: Provider) 
     ]
     ports = replace(provider.ports, intake=Counting())  # type: ignore[arg-type]
     assert capture(ports, late).accepted == len(late)
-    assert len(scans) == 2  # the look through, and one for the parties of all that it found
+    assert len(scans) == 1  # for the parties of all that is found
     provider.opt_out("bo")
     assert admitted(provider) == set()
 
@@ -220,3 +223,102 @@ def _kept_of(order: Sequence[int], cuts: set[int], leaver: str, is_away_between:
     finally:
         provider.close()
         shutil.rmtree(home)
+
+
+# --- what is lowered later ----------------------------------------------------------------------------
+
+DOCUMENT = "0" * 64
+
+
+def _stamped(provider: Provider, count: int) -> list[str]:
+    """Return tokens of as many different positions."""
+    tokens = []
+    for number in range(count):
+        tokens.append(provider.token())
+        provider.sign_up(f"z{number}")
+    return tokens
+
+
+def _repetition_of_a_document(tokens: list[str]) -> dict[str, Interaction]:
+    """Ana repeats her own turn; what it attaches proves to be Bo's as well."""
+    one, two, three, four = tokens
+    return {
+        "bo's upload": uploaded("bo", "b1", one),
+        "ana's upload": uploaded("ana", "a1", two),
+        "the turn": interaction(
+            "ana", "l", conversation="c", messages=turns("x"), attachments=(DOCUMENT,), token=three
+        ),
+        "its repetition": said("ana", "r", "x", token=four),
+    }
+
+
+def _repetition_beside_a_document(tokens: list[str]) -> dict[str, Interaction]:
+    """Ana repeats a turn that attaches nothing, in a chat with one that attaches Bo's document."""
+    one, two, three, four = tokens
+    return {
+        "bo's upload": uploaded("bo", "b1", one),
+        "ana's upload": uploaded("ana", "a1", two),
+        "beside": interaction(
+            "ana", "k", conversation="c", messages=turns("k"), attachments=(DOCUMENT,), token=three
+        ),
+        "the turn": said("ana", "l", "x", token=three),
+        "its repetition": said("ana", "r", "x", token=four),
+    }
+
+
+def _repetition_of_a_replay(tokens: list[str]) -> dict[str, Interaction]:
+    """Ana repeats the new words of a row of hers that replays Bo's turn."""
+    one, two, three, _ = tokens
+    return {
+        "bo's turn": said("bo", "r0", "x", token=one),
+        "its replay": said("ana", "r1", "x", "y", token=two),
+        "the new words again": said("ana", "r2", "y", token=three),
+    }
+
+
+def _repetition_of_a_replay_at_one_position(tokens: list[str]) -> dict[str, Interaction]:
+    """The same, of one position: what holds whose words tells the order."""
+    return {
+        name: row._replace(token=tokens[0]) for name, row in _repetition_of_a_replay(tokens).items()
+    }
+
+
+def uploaded(account: str, row: str, token: str) -> Interaction:
+    """Return an upload of the one document of this module."""
+    kind = InteractionKind.DOCUMENT
+    return interaction(account, row, kind=kind, sha256=DOCUMENT, messages=(), token=token)
+
+
+LOWERED_LATER = (
+    _repetition_of_a_document,
+    _repetition_beside_a_document,
+    _repetition_of_a_replay,
+    _repetition_of_a_replay_at_one_position,
+)
+
+
+@pytest.mark.parametrize("is_sealed", [False, True], ids=["in the log", "sealed"])
+@pytest.mark.parametrize("rows_of", LOWERED_LATER, ids=lambda f: f.__name__.strip("_"))
+def test_what_proves_to_be_somebody_elses_reaches_all_that_repeats_it_in_every_order(
+    rows_of: Callable[[list[str]], dict[str, Interaction]], is_sealed: bool
+) -> None:
+    def after_bos_off(order: Sequence[str]) -> set[str]:
+        with tempfile.TemporaryDirectory(dir=ROOT) as folder:
+            provider = Provider(Path(folder) / "home")
+            provider.sign_up("ana")
+            provider.sign_up("bo")
+            rows = rows_of(_stamped(provider, 4))
+            for name in order:
+                provider.send(rows[name])
+                if is_sealed:
+                    provider.seal()
+            provider.opt_out("bo")
+            found = admitted(provider)
+            provider.close()
+        return found
+
+    right = tuple(rows_of(list("1234")))
+    expected = after_bos_off(right)
+    assert not expected & {"r", "r1", "r2"}
+    for order in permutations(right):
+        assert after_bos_off(order) <= expected, order

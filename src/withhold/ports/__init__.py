@@ -19,6 +19,7 @@ from withhold.ports.datasets import Datasets, Reader, Readers
 from withhold.ports.exports import ExportWriter, Piece
 from withhold.ports.files import Applied, Files, LakeFile, Withdrawn
 from withhold.ports.intake import (
+    NO_ROWS,
     Intake,
     IntakeTransaction,
     KnownConversation,
@@ -46,6 +47,7 @@ from withhold.ports.tags import Tags
 from withhold.ports.witness import Gate, Looks, Seen, Watch, Witness
 
 __all__ = [
+    "NO_ROWS",
     "Applied",
     "Chunk",
     "Clock",

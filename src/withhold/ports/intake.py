@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import IntEnum
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from withhold.domain.interactions import IdState, Provenance
@@ -54,6 +55,9 @@ class KnownId(NamedTuple):
     own: Position
 
 
+NO_ROWS: Mapping[int, bytes] = MappingProxyType({})
+
+
 class KnownConversation(NamedTuple):
     """What is known of a conversation.
 
@@ -61,12 +65,15 @@ class KnownConversation(NamedTuple):
         marks: keyed hashes of the messages it had, so that repeated ones are recognised.
         newest: the highest position at which one of its rows was accepted.
         is_deleted: it was deleted, maybe before any of it came; nothing more of it is stored.
+        alone: by mark, the key of the row that had the message first, where that row repeated nothing
+            when it came: should an older row with the same message come late, it repeats that one.
     """
 
     provenance: Provenance
     marks: frozenset[int]
     newest: Position
     is_deleted: bool
+    alone: Mapping[int, bytes] = NO_ROWS
 
 
 class TraceKind(IntEnum):

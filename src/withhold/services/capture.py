@@ -45,7 +45,7 @@ from withhold.ports import (
 )
 from withhold.services.capture_memory import Memory
 from withhold.services.deleting import delete_rows
-from withhold.services.late import Late, changes_nothing, overtaken
+from withhold.services.late import Late, changes_nothing
 from withhold.services.reach import Lowered, Reach
 from withhold.services.resolution import Resolver
 
@@ -119,7 +119,7 @@ class _Batch:
         self._ports = ports
         self._kept = kept
         self._resolver = resolver
-        self._late: dict[ProductId, list[Late]] = {}
+        self._late: list[Late] = []
         self._lowered: list[Lowered] = []
         self._copies: set[tuple[ProductId, str]] = set()
 
@@ -260,19 +260,19 @@ class _Batch:
         self, row: Interaction, own: Provenance, provenance: Provenance, before: KnownConversation
     ) -> None:
         assert row.conversation is not None
-        is_older = own.position < before.newest
-        marks = self._memory.repeatable(row, before, is_older=is_older)
-        if marks is not None and not changes_nothing(provenance, before, self._resolver):
-            late = Late(row.conversation, provenance, is_older, marks)
-            self._late.setdefault(row.product, []).append(late)
+        marks = self._memory.repeatable(row, before, is_older=own.position < before.newest)
+        if marks is None:
+            return
+        chat = self._kept.trace(TraceKind.CONVERSATION, row.product, row.conversation)
+        keys = {before.alone[mark] for mark in marks if mark in before.alone}
+        first = frozenset(Trace(TraceKind.ROW, row.product, key) for key in keys)
+        is_quiet = changes_nothing(provenance, before, self._resolver)
+        self._late.append(Late(chat, provenance, own.position, first, is_quiet))
 
     def _follow_late(self) -> None:
         """Let everything stored that repeats what came late have its parties and its position."""
-        for product, late in self._late.items():
-            new = self._memory.new_rows(product)
-            assert new is not None
-            rows = list(overtaken(self._ports, product, late, new, self._kept.marks))
-            self._lowered += self._reach.overtake(product, rows)
+        for late in self._late:
+            self._lowered += self._reach.overtake(late)
         self._reach.follow(self._lowered)
 
     def _earlier_copy(self, row: Interaction, own: Provenance, known: KnownId) -> None:

@@ -22,6 +22,7 @@ from withhold.domain.interactions import (
 )
 from withhold.domain.names import Ordinal, Position, ProductId
 from withhold.ports import (
+    NO_ROWS,
     IntakeTransaction,
     KnownConversation,
     KnownId,
@@ -98,7 +99,9 @@ class Memory:
             before = self.conversation(row)
             marks = frozenset[int]() if before is None else before.marks
             # two turns are three messages at least: most rows need not be counted
-            replays = (len(row.messages) > 2 and turns(row.messages) > 1) or len(marks) >= MAX_MARKS
+            replays = len(row.messages) > 2 and turns(row.messages) > 1
+            # of what is not remembered nothing can be told
+            replays = replays or max(1, len(row.messages)) + len(marks) > MAX_MARKS
             replays = replays or (bool(marks) and not marks.isdisjoint(self.marks(row.messages)))
             self._replay = (row, replays)
         return self._replay[1]
@@ -134,15 +137,18 @@ class Memory:
 
     def note(self, row: Interaction, own: Provenance, provenance: Provenance) -> None:
         """Remember whose content the row's document and conversation hold; rows kept or not."""
-        self._note_uses(row, own.position)
+        replays = self._note_uses(row, own.position)
         if row.sha256 is not None:
             before = self._documents.get(row.sha256)
             merged = provenance if before is None else inherit(provenance, (before,))
             self._documents[row.sha256] = self._new_documents[row.sha256] = merged
         if row.conversation is not None:
-            seen = KnownConversation(
-                provenance, self.marks(row.messages), own.position, is_deleted=False
-            )
+            marks, alone = self.marks(row.messages), NO_ROWS
+            if not replays:
+                alone = dict.fromkeys(
+                    marks, self._kept.trace(TraceKind.ROW, row.product, row.id).key
+                )
+            seen = KnownConversation(provenance, marks, own.position, is_deleted=False, alone=alone)
             self._products[row.product].note(row.conversation, seen)
             self._replay = (None, False)
 
@@ -151,11 +157,15 @@ class Memory:
         of_product = self._products[row.product]
         of_product.ids[row.id] = of_product.new_ids[row.id] = known
 
-    def _note_uses(self, row: Interaction, position: Position) -> None:
-        """Remember what the row repeats, and what else others repeat when they repeat the row."""
+    def _note_uses(self, row: Interaction, position: Position) -> bool:
+        """Remember what the row repeats, and what else others repeat when they repeat the row.
+
+        Returns:
+            Whether it repeats something of its conversation.
+        """
         replays = row.conversation is not None and self._replays(row)
         if not replays and not row.names_something:
-            return
+            return False
         trace, product = self._kept.trace, row.product
         user = trace(TraceKind.ROW, product, row.id)
         sources = [trace(TraceKind.DOCUMENT, product, sha256) for sha256 in row.attachments]
@@ -172,6 +182,7 @@ class Memory:
                 sources.append(chat)
         self._uses += [Use(source, user, position) for source in sources]
         self._uses += [Use(user, whole, position) for whole in wholes]
+        return replays
 
     def add(
         self, row: Interaction, own: Provenance, provenance: Provenance, parties: Parties
@@ -267,6 +278,7 @@ class _OfProduct:
                 before.marks | seen.marks,
                 max(before.newest, seen.newest),
                 before.is_deleted,
+                {**seen.alone, **before.alone} if seen.alone else before.alone,
             )
         if len(after.marks) > MAX_MARKS:
             # from now on every further row counts as a replay

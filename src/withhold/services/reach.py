@@ -26,7 +26,7 @@ from withhold.domain.names import Ordinal, PartyNo, Position, ProductId, Subject
 from withhold.ports import IntakeTransaction, KnownId, Ports, RowBatch, Trace, TraceKind, Use
 from withhold.services.capture_memory import Memory
 from withhold.services.deleting import Deletion
-from withhold.services.late import Overtaken
+from withhold.services.late import Late
 from withhold.services.resolution import Parties, Resolver
 
 
@@ -67,19 +67,19 @@ class Reach:
                 if self._takes(user, each.provenance):
                     waiting.append(Lowered(user, each.provenance))
 
-    def overtake(self, product: ProductId, rows: Iterable[Overtaken]) -> list[Lowered]:
-        """Let stored rows have what overtook them; return those that others may repeat."""
-        lowered: list[Lowered] = []
-        for ordinal, name, late in rows:
-            row = self._kept.trace(TraceKind.ROW, product, name)
+    def overtake(self, late: Late) -> list[Lowered]:
+        """Let rows that had a late one's messages first count as repeating it; return what is lowered.
+
+        That is kept also where it makes no difference today: what the late row repeats may prove to be
+        older still, or of more people.
+        """
+        for row in late.first:
             known = self._kept.row(row)
-            if known is None or known.ordinal != ordinal:
-                continue  # an earlier copy of this batch took its place
-            chat = self._kept.trace(TraceKind.CONVERSATION, product, late.conversation)
-            self._kept.put_uses([Use(chat, row, known.provenance.position)])
-            if self._takes(row, late.provenance):
-                lowered.append(Lowered(row, late.provenance))
-        return lowered
+            if known is not None and known.own >= late.own:
+                self._kept.put_uses([Use(late.conversation, row, known.own)])
+        if late.is_quiet:
+            return []
+        return [Lowered(late.conversation, late.provenance, Position(late.own - 1))]
 
     def stays(self, product: ProductId, known: KnownId, provenance: Provenance) -> bool:
         """Return whether a stored row may stay as it is, when this is its provenance from now on."""

@@ -56,7 +56,7 @@ from withhold.ports import (
 
 T = TypeVar("T")
 
-VERSION = 4
+VERSION = 5
 BUSY_MS = 30_000
 _CODEC = "zstd"
 _LEVEL = 1

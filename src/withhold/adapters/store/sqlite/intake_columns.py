@@ -8,24 +8,29 @@ Not here: the tables and their keys (`intake`, `intake_recent`).
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 
 import msgspec
 
 from withhold.domain.interactions import IdState, Provenance
 from withhold.domain.names import Ordinal, Position, ProductId, SubjectNo
 from withhold.domain.parties import Author
-from withhold.ports import KnownConversation, KnownId
+from withhold.ports import NO_ROWS, KnownConversation, KnownId
+
+KEY_BYTES = 16
 
 IdColumns = tuple[int, int | None, int, int, bytes]
 """State, ordinal, own position, position, packed authors."""
 ConversationColumns = tuple[int, bytes, int, int, bytes]
-"""Position, packed authors, newest position, whether deleted, packed marks."""
+"""Position, packed authors, newest position, whether deleted, packed messages."""
 
 DECODE_IDS = msgspec.msgpack.Decoder(list[IdColumns]).decode
 DECODE_CONVERSATIONS = msgspec.msgpack.Decoder(list[ConversationColumns]).decode
 
 MEMORY = 50_000  # sets of authors that are remembered
 
+_COUNT = struct.Struct("<I")
+_ALONE = struct.Struct(f"<Q{KEY_BYTES}s")
 _AUTHORS = msgspec.msgpack.Decoder(list[tuple[int, int | None, str]])
 
 
@@ -76,23 +81,40 @@ class Packer:
 
     def conversation_columns(self, known: KnownConversation) -> ConversationColumns:
         """Return the columns of what is known of a conversation."""
-        provenance, marks, newest, is_deleted = known
-        packed = struct.pack(f"<{len(marks)}Q", *marks)
+        provenance, marks, newest, is_deleted, alone = known
+        packed = pack_messages(marks, alone)
         return (*self.columns(provenance), newest, int(is_deleted), packed)
 
     def known_conversation(self, columns: ConversationColumns) -> KnownConversation:
         """Return what the columns of a conversation say."""
-        position, authors, newest, is_deleted, marks = columns
+        position, authors, newest, is_deleted, packed = columns
         provenance = self.provenance(position, authors)
-        return KnownConversation(
-            provenance, unpack_marks(marks), Position(newest), bool(is_deleted)
-        )
+        marks, alone = unpack_messages(packed)
+        return KnownConversation(provenance, marks, Position(newest), bool(is_deleted), alone)
 
     def _remember(self, authors: frozenset[Author], packed: bytes) -> None:
         if len(self._packed) >= MEMORY:
             self._packed, self._authors = {}, {}
         self._packed[authors] = packed
         self._authors[packed] = authors
+
+
+def pack_messages(marks: frozenset[int], alone: Mapping[int, bytes]) -> bytes:
+    """Return the column of a conversation's messages.
+
+    That is how many marks there are (u32), the marks (u64 each), and for each of those whose row repeated
+    nothing the mark again with the key of that row (16 bytes).
+    """
+    rows = b"".join([_ALONE.pack(mark, key) for mark, key in alone.items()])
+    return struct.pack(f"<I{len(marks)}Q", len(marks), *marks) + rows
+
+
+def unpack_messages(packed: bytes) -> tuple[frozenset[int], Mapping[int, bytes]]:
+    """Return marks, and by mark the rows that repeated nothing, of such a column."""
+    (count,) = _COUNT.unpack_from(packed)
+    end = _COUNT.size + count * 8
+    marks = unpack_marks(packed[_COUNT.size : end])
+    return marks, dict(_ALONE.iter_unpack(packed[end:])) if len(packed) > end else NO_ROWS
 
 
 def unpack_marks(packed: bytes) -> frozenset[int]:

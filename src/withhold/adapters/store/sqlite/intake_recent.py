@@ -24,9 +24,10 @@ from typing import Any, Generic, TypeVar
 import apsw
 import msgspec
 
+from withhold.adapters.store.sqlite.intake_columns import KEY_BYTES
+
 C = TypeVar("C", bound=tuple[Any, ...])
 
-KEY_BYTES = 16
 _AT_ONCE = 500  # keys of one query
 
 RECENT_TABLE = """
