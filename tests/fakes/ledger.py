@@ -127,6 +127,12 @@ class _Snapshot:
                 return subject
         return None
 
+    def erased_at(self, kind: SubjectKind, external_id: str) -> Position | None:
+        found = [
+            at for was, name, at in self.state.erased.values() if (was, name) == (kind, external_id)
+        ]
+        return max(found, default=None)
+
     def subject(self, no: SubjectNo) -> Subject:
         if no not in self.state.subjects:
             raise StorageError(f"subject {no} is not in the directory")
@@ -222,12 +228,6 @@ class _Transaction(_Snapshot):
         own = {each.position for each in self.past(record.no)}
         self.state.keys = {k: r for k, r in self.state.keys.items() if r.position not in own}
         self.state.subjects[record.no] = record
-
-    def erased_at(self, kind: SubjectKind, external_id: str) -> Position | None:
-        found = [
-            at for was, name, at in self.state.erased.values() if (was, name) == (kind, external_id)
-        ]
-        return max(found, default=None)
 
     def adopted(self, policy_text: str) -> None:
         self.state.policy = policy_file.loads(policy_text)

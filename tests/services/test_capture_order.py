@@ -21,8 +21,9 @@ from tests.services.conftest import ROOT
 from tests.services.test_capture import admitted, outcome
 from tests.simulator import VIBE, Provider, interaction, turns
 from withhold.domain.interactions import Interaction, InteractionKind, Message
-from withhold.domain.names import Ordinal, Position
+from withhold.domain.names import AccountId, Ordinal, Position
 from withhold.services.capture import capture
+from withhold.services.erasure import erase
 
 
 def said(account: str, row: str, *pairs: str, token: str | None = None) -> Interaction:
@@ -223,6 +224,42 @@ def _kept_of(order: Sequence[int], cuts: set[int], leaver: str, is_away_between:
     finally:
         provider.close()
         shutil.rmtree(home)
+
+
+# --- what cannot be used now ---------------------------------------------------------------------------
+
+
+def test_the_row_of_somebody_erased_that_comes_late_is_withheld_with_what_repeats_it(
+    provider: Provider,
+) -> None:
+    token = provider.token()
+    erase(provider.ports, AccountId("bo"))
+    assert outcome(provider, said("bo", "r1", "a", token=token)) == "w"
+    assert outcome(provider, said("bo", "r1", "a", token=token)) == "w"
+    assert outcome(provider, said("ana", "r2", "a", "b")) == "w"
+    guests = interaction("ana", "r3", conversation="d", participants=("bo",), messages=turns("c"))
+    assert outcome(provider, guests) == "w"
+    assert outcome(provider, interaction("ana", "r4", conversation="d", messages=turns("c"))) == "w"
+    assert admitted(provider) == set()
+
+
+def test_the_row_of_somebody_erased_reaches_rows_that_repeat_it_already(provider: Provider) -> None:
+    token = provider.token()
+    erase(provider.ports, AccountId("bo"))
+    assert outcome(provider, said("ana", "r2", "a", "b")) == "a"
+    assert outcome(provider, said("bo", "r1", "a", token=token)) == "w"
+    assert admitted(provider) == set()
+
+
+@pytest.mark.parametrize(
+    ("opens", "answers"), [("on", "a"), ("on_from_now", "w"), ("out", "w")], ids=str
+)
+def test_words_of_somebody_unknown_are_as_old_as_they_are(
+    provider: Provider, opens: str, answers: str
+) -> None:
+    assert outcome(provider, said("dan", "r1", "a")) == "r"
+    provider.sign_up("dan", opens=opens)
+    assert outcome(provider, said("dan", "r2", "a", "b")) == answers
 
 
 # --- what is lowered later ----------------------------------------------------------------------------

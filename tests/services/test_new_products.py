@@ -6,15 +6,18 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.services.conftest import ROOT
-from tests.simulator import SHIPPED, Provider, interaction
-from withhold.domain.interactions import InteractionKind
+from tests.simulator import SHIPPED, Provider, interaction, turns
+from withhold.domain.interactions import Interaction, InteractionKind
+from withhold.domain.names import AccountId
 from withhold.domain.preferences import Source
 from withhold.errors import UnknownProduct
 from withhold.services import capture, policies
+from withhold.services.erasure import erase
 
 SHA = "b" * 64
 AGENT = """
@@ -155,5 +158,57 @@ def test_content_of_a_product_that_left_does_not_spoil_the_batch(provider: Versi
     provider.found("acme", vibe="pro")
     provider.move("ana", "acme")
     answer = provider.send(interaction("bo", "r1"), interaction("bo", "r2", attachments=(SHA,)))
-    assert (answer.accepted, answer.withheld) == (1, 0)
-    assert [rejected.line for rejected in answer.rejected] == [2]
+    assert (answer.accepted, answer.withheld, answer.rejected) == (1, 1, ())
+
+
+def test_words_of_a_product_that_is_gone_are_not_brought_in_when_it_returns(
+    provider: Versions,
+) -> None:
+    provider.sign_up("bo")
+    provider.offer(agent=True)
+    provider.opt_out("bo", "agent")
+    provider.offer(agent=False)
+
+    def said(row: str, *pairs: str) -> Interaction:
+        return interaction("bo", row, product="agent", conversation="c", messages=turns(*pairs))
+
+    assert provider.send(said("r1", "a")).withheld == 1
+    provider.offer(agent=True)
+    provider.opt_in("bo", "agent")
+    assert provider.send(said("r2", "a", "b")).withheld == 1
+    assert provider.send(said("r3", "c")).accepted == 1
+
+
+def test_a_document_of_somebody_erased_before_the_product_came_spoils_the_chat(
+    provider: Versions,
+) -> None:
+    provider.sign_up("ana")
+    provider.sign_up("bo")
+    kind = InteractionKind.DOCUMENT
+    provider.send(interaction("bo", "d1", kind=kind, sha256=SHA))
+    erase(provider.ports, AccountId("bo"))
+    provider.offer(agent=True)
+
+    def said(row: str, *pairs: str, **more: Any) -> Interaction:
+        return interaction(
+            "ana", row, product="agent", conversation="c", messages=turns(*pairs), **more
+        )
+
+    assert provider.send(said("r1", "a", attachments=(SHA,))).withheld == 1
+    assert provider.send(said("r2", "a", "b")).withheld == 1
+
+
+def test_a_late_row_of_somebody_without_a_standing_does_not_fail_the_batch(
+    provider: Versions,
+) -> None:
+    provider.sign_up("ana")
+    provider.offer(agent=True)
+    token = provider.token()
+    kind = InteractionKind.DOCUMENT
+    provider.send(interaction("ana", "d1", kind=kind, sha256=SHA))
+    provider.send(interaction("ana", "r1", product="agent", attachments=(SHA,)))
+    provider.offer(agent=False)
+    provider.sign_up("zoe")
+    late = interaction("zoe", "d2", kind=kind, sha256=SHA, token=token)
+    answer = provider.send(late, interaction("ana", "r2"))
+    assert (answer.accepted, answer.rejected) == (2, ())

@@ -172,6 +172,10 @@ class Directory(Protocol):
         """Return the subject of that name, None when there is none."""
         ...
 
+    def erased_at(self, kind: SubjectKind, external_id: str) -> Position | None:
+        """Return the entry that last erased a subject of that name, None when there is none."""
+        ...
+
     def subject(self, no: SubjectNo) -> Subject:
         """Return the subject of that number, which must exist."""
         ...

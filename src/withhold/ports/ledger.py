@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from withhold.domain.admission import Standings
 from withhold.domain.canonical_json import Json
-from withhold.domain.directory import Directory, Subject, SubjectKind
+from withhold.domain.directory import Directory, Subject
 from withhold.domain.erasure import Past
 from withhold.domain.ledger import Event, EventKind
 from withhold.domain.names import PartyNo, Position, ProductId, SubjectNo
@@ -91,10 +91,6 @@ class Transaction(Directory, Protocol):
         From here on it is found by its number alone. What idempotency keys did for it is forgotten. Of the
         name a keyed hash is kept, for `erased_at` and nothing else.
         """
-        ...
-
-    def erased_at(self, kind: SubjectKind, external_id: str) -> Position | None:
-        """Return the entry that last erased a subject of that name, None when there is none."""
         ...
 
     def adopted(self, policy_text: str) -> None:

@@ -34,7 +34,7 @@ from withhold.domain.interactions import (
 )
 from withhold.domain.names import Position, ProductId
 from withhold.domain.tokens import mint
-from withhold.errors import InputError
+from withhold.errors import InputError, UnknownAccount
 from withhold.ports import (
     IntakeTransaction,
     KnownConversation,
@@ -120,6 +120,7 @@ class _Batch:
         self._kept = kept
         self._resolver = resolver
         self._late: list[Late] = []
+        self._unheard: list[Interaction] = []
         self._lowered: list[Lowered] = []
         self._copies: set[tuple[ProductId, str]] = set()
 
@@ -128,9 +129,12 @@ class _Batch:
     ) -> CaptureAnswer:
         rejected = [item for _, item in lines if isinstance(item, Rejected)]
         rows = self._in_order(lines, rejected)
-        self._memory = Memory(self._kept, [row for _, row, _ in rows])
+        self._memory = Memory(self._kept, [*self._unheard, *(row for _, row, _ in rows)])
         self._reach = Reach(self._ports, self._kept, self._resolver, self._memory)
         outcomes: list[Outcome] = []
+        for row in self._unheard:
+            nobody = Provenance(frozenset(), self._resolver.position(row))
+            self._note(row, nobody, nobody)
         for line, row, own in rows:
             try:
                 outcomes.append(self._row(row, own))
@@ -153,7 +157,10 @@ class _Batch:
     def _in_order(
         self, lines: list[tuple[int, Interaction | Rejected]], rejected: list[Rejected]
     ) -> list[tuple[int, Interaction, Provenance]]:
-        """Return the rows by their own position, then as they came; adds those that are wrong."""
+        """Return the rows by their own position, then as they came; adds those that are wrong.
+
+        Who is unknown is out: what repeats the words of somebody who is opened later is as old as they are.
+        """
         rows: list[tuple[int, Interaction, Provenance]] = []
         for line, item in lines:
             if isinstance(item, Interaction):
@@ -163,12 +170,16 @@ class _Batch:
                     rows.append((line, item, self._resolver.own(item)))
                 except InputError as error:
                     rejected.append(Rejected(line, str(error)))
+                    if isinstance(error, UnknownAccount) and item.conversation is not None:
+                        self._unheard.append(_bare(item))
         rows.sort(key=lambda r: r[2].position)
         return rows
 
     def _row(self, row: Interaction, own: Provenance) -> Outcome:
         """Take in one row; raises before anything is remembered of it."""
         known = self._memory.known(row)
+        if not own.authors:
+            return self._never(row, own, known)
         if self._resolver.refuses(row):
             self._signalled(row, own, known)
             return Outcome.WITHHELD
@@ -178,6 +189,16 @@ class _Batch:
             self._earlier_copy(row, own, known)
         elif not known.provenance.authors:
             self._deleted_before(row, own)
+        return Outcome.WITHHELD if known.state.is_refused else Outcome.DUPLICATE
+
+    def _never(self, row: Interaction, own: Provenance, known: KnownId | None) -> Outcome:
+        """Refuse a row that may never be used, and whatever repeats it.
+
+        Where its id is known it came before, and what held of it then goes on to hold.
+        """
+        if known is None:
+            self._refuse(row, own, Provenance(own.authors, BEFORE_ALL))
+            return Outcome.WITHHELD
         return Outcome.WITHHELD if known.state.is_refused else Outcome.DUPLICATE
 
     def _signalled(self, row: Interaction, own: Provenance, known: KnownId | None) -> None:
@@ -233,7 +254,11 @@ class _Batch:
         self._memory.put(row, KnownId(IdState.DELETED, None, provenance, own.position))
 
     def _decide(self, row: Interaction, own: Provenance, provenance: Provenance) -> Outcome:
-        parties, is_admitted = self._resolver.resolve(provenance, row.product)
+        try:
+            parties, is_admitted = self._resolver.resolve(provenance, row.product)
+        except InputError:
+            self._resolver.resolve(own, row.product)  # raises where the row itself is wrong
+            provenance, is_admitted = Provenance(provenance.authors, BEFORE_ALL), False
         if not is_admitted:
             self._refuse(row, own, provenance)
             return Outcome.WITHHELD
@@ -304,6 +329,11 @@ class _Batch:
         yield self._kept.trace(TraceKind.ROW, row.product, row.id)
         if row.sha256 is not None:
             yield self._kept.trace(TraceKind.DOCUMENT, row.product, row.sha256)
+
+
+def _bare(row: Interaction) -> Interaction:
+    """Return a row as nothing but a part of its conversation."""
+    return row._replace(sha256=None, attachments=(), about=None, derived_from=())
 
 
 def _check_shape(row: Interaction) -> None:

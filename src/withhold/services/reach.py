@@ -23,6 +23,7 @@ from typing import TypeGuard
 from withhold.domain.interactions import BEFORE_ALL, IdState, Provenance, inherit
 from withhold.domain.ledger import DeletedRow
 from withhold.domain.names import Ordinal, PartyNo, Position, ProductId, SubjectNo
+from withhold.errors import InputError
 from withhold.ports import IntakeTransaction, KnownId, Ports, RowBatch, Trace, TraceKind, Use
 from withhold.services.capture_memory import Memory
 from withhold.services.deleting import Deletion
@@ -83,7 +84,10 @@ class Reach:
 
     def stays(self, product: ProductId, known: KnownId, provenance: Provenance) -> bool:
         """Return whether a stored row may stay as it is, when this is its provenance from now on."""
-        parties, is_admitted = self._resolver.resolve(provenance, product)
+        try:
+            parties, is_admitted = self._resolver.resolve(provenance, product)
+        except InputError:  # of somebody without a standing there
+            return False
         if not is_admitted:
             return False
         if self._resolver.is_same(provenance, known.provenance):

@@ -18,7 +18,13 @@ from withhold.domain.interactions import Interaction, Provenance
 from withhold.domain.names import OrganizationId, PartyNo, Position, ProductId, SubjectNo
 from withhold.domain.parties import Author, parties_of
 from withhold.domain.tokens import position_of
-from withhold.errors import InputError, TokenRefused, UnknownAccount, UnknownOrganization
+from withhold.errors import (
+    InputError,
+    TokenRefused,
+    UnknownAccount,
+    UnknownOrganization,
+    UnknownProduct,
+)
 from withhold.ports import Ledger
 
 Parties = tuple[PartyNo, ...]
@@ -78,15 +84,41 @@ class Resolver:
     def own(self, row: Interaction) -> Provenance:
         """Return whose content a row is by itself, and since when.
 
+        It is nobody's where it may never be used, whatever comes: somebody of it was erased, or the product
+        is offered no more.
+
         Raises:
             InputError: an account, organisation, product or token is not known or not theirs.
         """
         who = (row.account, row.organization, row.product, row.participants, row.token)
         own = self._owns.get(who)
         if own is None:
-            position = self.stamp if row.token is None else self._position_of(row.token)
-            own = self._owns[who] = Provenance(self._authors_of(row), position)
+            position = self.position(row)
+            try:
+                authors = self._authors_of(row)
+            except (UnknownAccount, UnknownProduct):
+                if not self._is_gone(row):
+                    raise
+                authors = frozenset()
+            own = self._owns[who] = Provenance(authors, position)
         return own
+
+    def position(self, row: Interaction) -> Position:
+        """Return since when a row is by itself.
+
+        Raises:
+            TokenRefused: its token is forged, altered, or ahead of the ledger.
+        """
+        return self.stamp if row.token is None else self._position_of(row.token)
+
+    def _is_gone(self, row: Interaction) -> bool:
+        """Return whether somebody of a row was erased, or the product had them and is offered no more."""
+        directory, kind = self._directory, SubjectKind.ACCOUNT
+        found = {name: directory.find(kind, name) for name in (row.account, *row.participants)}
+        if any(who is None and directory.erased_at(kind, n) for n, who in found.items()):
+            return True
+        is_offered = any(product.id == row.product for product in directory.policy.products)
+        return not is_offered and any(who and row.product in who.holdings for who in found.values())
 
     def resolve(self, provenance: Provenance, product: ProductId) -> tuple[Parties, bool]:
         """Return all parties of a row, and whether they admit it.

@@ -13,6 +13,7 @@ import threading
 import apsw
 
 from withhold.adapters.store.sqlite.codec import decode_subject
+from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.domain import policy_file
 from withhold.domain.directory import PlanParties, Subject, SubjectKind
 from withhold.domain.names import PartyNo, PlanId, Position, ProductId, SubjectNo
@@ -39,6 +40,15 @@ def read_name(connection: apsw.Connection, kind: SubjectKind, external_id: str) 
         "SELECT no FROM subjects WHERE id = ? AND kind = ?", (external_id, KIND_CODE[kind])
     ).get
     return no
+
+
+def read_erased(
+    connection: apsw.Connection, keys: SubjectKeys, kind: SubjectKind, external_id: str
+) -> Position | None:
+    """Read which entry last erased a subject of a name, None when there is none."""
+    name = keys.erased_name(kind.value, external_id)
+    found = connection.execute("SELECT max(position) FROM erased WHERE name = ?", (name,)).get
+    return None if found is None else Position(found)
 
 
 def read_plans(connection: apsw.Connection) -> Plans:
@@ -164,9 +174,15 @@ class SnapshotDirectory:
     """The directory at the head of one read snapshot; implements `domain.directory.Directory`."""
 
     def __init__(
-        self, connection: apsw.Connection, head: Position, memory: Memory, policies: Policies
+        self,
+        connection: apsw.Connection,
+        keys: SubjectKeys,
+        head: Position,
+        memory: Memory,
+        policies: Policies,
     ) -> None:
         self._connection = connection
+        self._keys = keys
         self._memory = memory
         self._policies = policies
         self._in_force: tuple[Policy, Plans] | None = None
@@ -194,6 +210,10 @@ class SnapshotDirectory:
             return None
         self._memory.put_name(kind, external_id, no)
         return self._read(no)
+
+    def erased_at(self, kind: SubjectKind, external_id: str) -> Position | None:
+        """Return the entry that last erased a subject of that name, None when there is none."""
+        return read_erased(self._connection, self._keys, kind, external_id)
 
     def subject(self, no: SubjectNo) -> Subject:
         """Return the subject of that number, which must exist."""

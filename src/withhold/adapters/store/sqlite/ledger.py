@@ -89,7 +89,8 @@ class SqliteLedger:
         is_final = not self._control.is_inside
         memory, policies = (self._memory, self._policies) if is_final else (Memory(), Policies())
         with self._control.read() as connection:
-            yield SnapshotDirectory(connection, head_of(connection), memory, policies)
+            head = head_of(connection)
+            yield SnapshotDirectory(connection, self._keys, head, memory, policies)
 
     def standings(self) -> ArrayTable:
         """Return the consent table at a position not below the head when this was called."""

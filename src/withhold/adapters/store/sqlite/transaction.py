@@ -29,6 +29,7 @@ from withhold.adapters.store.sqlite.directory import (
     Plans,
     Policies,
     plan_in,
+    read_erased,
     read_subject,
 )
 from withhold.adapters.store.sqlite.entries import past_of, seal
@@ -317,11 +318,7 @@ class SqliteTransaction:
 
     def erased_at(self, kind: SubjectKind, external_id: str) -> Position | None:
         """Return the entry that last erased a subject of that name, None when there is none."""
-        name = self._keys.erased_name(kind.value, external_id)
-        found = self._connection.execute(
-            "SELECT max(position) FROM erased WHERE name = ?", (name,)
-        ).get
-        return None if found is None else Position(found)
+        return read_erased(self._connection, self._keys, kind, external_id)
 
     def adopted(self, policy_text: str) -> None:
         """Make this text the policy in force; only together with a POLICY_ADOPTED event."""
