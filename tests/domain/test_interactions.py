@@ -63,19 +63,25 @@ def test_what_repeats_something_never_captured_is_admitted_by_nobody() -> None:
     ("roles", "count"),
     [
         ("", 0),
-        ("a", 0),
+        ("a", 1),
+        ("s", 0),
         ("u", 1),
         ("ua", 1),
         ("uua", 1),
         ("sua", 1),
         ("uau", 2),
         ("uauaua", 3),
-        ("aua", 1),
+        ("aua", 2),
+        ("saua", 2),
         ("uatau", 2),
+        ("hghg", 2),
+        ("UAUA", 2),
+        ("xaxa", 2),
     ],
 )
-def test_a_turn_begins_when_the_user_speaks_after_somebody_else(roles: str, count: int) -> None:
-    names = {"u": "user", "a": "assistant", "s": "system", "t": "tool"}
+def test_a_turn_begins_when_a_person_speaks_after_somebody_else(roles: str, count: int) -> None:
+    names = {"u": "user", "a": "assistant", "s": "system", "t": "tool", "h": "human", "g": "gpt"}
+    names |= {"U": "User", "A": "Assistant", "x": "someone"}
     assert turns([Message(names[r], "") for r in roles]) == count
 
 

@@ -460,3 +460,30 @@ def test_late_turns_of_people_about_whom_nothing_changed_change_nothing(provider
     assert outcome(provider, late) == "a"
     assert provider.head == head
     assert admitted(provider) == {"t1", "t2"}
+
+
+@pytest.mark.parametrize("is_sealed", [False, True], ids=["in the log", "sealed"])
+def test_a_copy_that_says_more_takes_the_rows_place(provider: Provider, is_sealed: bool) -> None:
+    provider.send(interaction("bo", "d", kind=InteractionKind.DOCUMENT, sha256=SHA))
+    for row in ("r1", "r2", "r3"):
+        provider.send(interaction("ana", row))
+    if is_sealed:
+        provider.seal()
+    assert outcome(provider, interaction("ana", "r1", participants=("bo",))) == "d"
+    assert outcome(provider, interaction("ana", "r2", attachments=(SHA,))) == "d"
+    assert outcome(provider, interaction("ana", "r3", attachments=("c" * 64,))) == "d"
+    assert admitted(provider) == {"d", "r1", "r2"}, "what it uses now was never captured"
+    provider.opt_out("bo")
+    assert admitted(provider) == set()
+
+
+def test_a_copy_that_says_the_same_changes_nothing(provider: Provider) -> None:
+    provider.send(interaction("bo", "d", kind=InteractionKind.DOCUMENT, sha256=SHA))
+    row = interaction("ana", "r", attachments=(SHA,), participants=("bo",))
+    provider.send(row)
+    before = provider.head
+    assert outcome(provider, row) == "d"
+    assert outcome(provider, interaction("ana", "r")) == "d", "what it said before goes on to hold"
+    assert provider.head == before
+    provider.opt_out("bo")
+    assert admitted(provider) == set()

@@ -12,6 +12,7 @@ import pytest
 
 from tests.services.conftest import ROOT
 from tests.simulator import SHIPPED, Provider, interaction, turns
+from withhold.domain import policy_file
 from withhold.domain.interactions import Interaction, InteractionKind
 from withhold.domain.names import AccountId
 from withhold.domain.preferences import Source
@@ -212,3 +213,21 @@ def test_a_late_row_of_somebody_without_a_standing_does_not_fail_the_batch(
     late = interaction("zoe", "d2", kind=kind, sha256=SHA, token=token)
     answer = provider.send(late, interaction("ana", "r2"))
     assert (answer.accepted, answer.rejected) == (2, ())
+
+
+def test_an_adoption_that_ended_midway_keeps_nobody_on_from_before_they_were_out(
+    provider: Versions,
+) -> None:
+    provider.sign_up("ana")
+    provider.opt_out("ana")
+    provider.opt_in("ana")
+    text = SHIPPED.read_text(encoding="utf-8") + AGENT
+    policies._prepare(provider.ports, policy_file.loads(text))  # and then the process ended
+    provider.opt_out("ana")
+    token = provider.token()
+    provider.sign_up("bo")
+    provider.opt_in("ana")
+    provider.offer(agent=True)
+    made_while_out = interaction("ana", "r1", product="agent", token=token)
+    assert provider.send(made_while_out).withheld == 1
+    assert provider.send(interaction("ana", "r2", product="agent")).accepted == 1

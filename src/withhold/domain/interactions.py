@@ -32,6 +32,9 @@ MAX_BODY_BYTES = 64 * 1024 * 1024  # one batch, before parsing
 MAX_BATCH_ROWS = 100_000
 MAX_MARKS = 4096  # messages remembered of one conversation; beyond, every row of it inherits
 
+_ANSWERING = frozenset({"assistant", "model", "bot", "chatbot", "gpt", "ai", "tool", "function"})
+_NOBODY = _ANSWERING | {"system", "developer"}  # roles that are no person's
+
 BEFORE_ALL = Position(-1)
 """The position of what may never be used: below every standing, so that whatever repeats it is withheld."""
 
@@ -146,19 +149,28 @@ def inherit(own: Provenance, repeated: Iterable[Provenance]) -> Provenance:
 
 
 def turns(messages: Sequence[Message]) -> int:
-    """Return how many turns a row holds: how often a user speaks after somebody else did."""
-    count, previous = 0, ""
-    for message in messages:
-        if message.role == "user" and previous != "user":
-            count += 1
-        previous = message.role
+    """Return how many turns a row holds: how often a person speaks after something else did.
+
+    An answer with no question before it belongs to a turn of its own.
+    """
+    count, was_person = 0, False
+    for role, _ in messages:
+        is_person = _is_person(role)
+        begins = not was_person if is_person else not count and role.casefold() in _ANSWERING
+        count += begins
+        was_person = is_person
     return count
+
+
+def _is_person(role: str) -> bool:
+    """Return whether a role is that of whoever uses the product; one that is not known is."""
+    return role == "user" or role.casefold() not in _NOBODY
 
 
 def last_turn(messages: Sequence[Message]) -> Sequence[Message]:
     """Return what a row adds to its conversation when it replays the rest: its last turn."""
     for at in range(len(messages) - 1, 0, -1):
-        if messages[at].role == "user" and messages[at - 1].role != "user":
+        if _is_person(messages[at].role) and not _is_person(messages[at - 1].role):
             return messages[at:]
     return messages
 

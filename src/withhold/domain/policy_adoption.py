@@ -76,14 +76,15 @@ def given_products(
         products: those that come, new or back.
         parties: numbers for those of which the subject has no holding.
     """
-    becomes = _first_standing((subject, *group))
+    everybody = (subject, *group)
+    becomes, back = _first_standing(everybody), _last_return(everybody)
     holdings, effects = dict(subject.holdings), []
     for product in products:
         before = holdings.get(product)
         if before is None:
             after = _first_holding(parties[product], becomes, at)
         else:
-            after = _not_above(before, becomes, at)
+            after = _not_above(before, becomes, back, at)
         if after is not before:
             holdings[product] = after
             effects.append(Effect(after.party, becomes))
@@ -104,6 +105,12 @@ def _first_standing(group: Sequence[Subject]) -> Becomes:
     return Becomes.NEVER_OUT if is_attested else Becomes.ON
 
 
+def _last_return(group: Sequence[Subject]) -> Standing:
+    """Return since when the last of a group's standings is on: until then somebody was out of something."""
+    holdings = [holding for subject in group for holding in subject.holdings.values()]
+    return max((h.on_since for h in holdings if not h.is_out), default=NEVER_OUT)
+
+
 def _first_holding(party: PartyNo, becomes: Becomes, at: At) -> Holding:
     since = Effect(party, becomes).standing(at.position)
     if becomes is Becomes.OUT:
@@ -111,11 +118,15 @@ def _first_holding(party: PartyNo, becomes: Becomes, at: At) -> Holding:
     return Holding(party, since, None, OPEN, at.position, at.recorded_at)
 
 
-def _not_above(holding: Holding, becomes: Becomes, at: At) -> Holding:
-    """Return a holding from before the product came, lowered to what it would begin with."""
+def _not_above(holding: Holding, becomes: Becomes, back: Standing, at: At) -> Holding:
+    """Return a holding from before the product came, lowered to what it would begin with.
+
+    It is on only from now on where somebody was out of something since it is on: an earlier adoption may
+    have ended midway.
+    """
     if becomes is Becomes.OUT and not holding.is_out:
         return put_out(holding, at)[0]
-    if becomes is Becomes.ON and holding.on_since == NEVER_OUT:
+    if becomes is Becomes.ON and holding.on_since < back:
         since = Standing(at.position)
         return changed(holding, on_since=since, position=at.position, recorded_at=at.recorded_at)
     return holding

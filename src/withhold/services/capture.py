@@ -4,8 +4,8 @@ The rule (design section 1): a row carries all its parties and the lowest positi
 it was accepted. A row of a party that is out is not stored; a keyed hash of its id stays, so that a
 retry after an opt-in is refused too. A row that repeats something never captured is withheld.
 
-Arrival order does not matter for rows with tokens: a copy that proves to be earlier than the stored row
-takes its place. A copy never makes a row newer.
+Arrival order does not matter for rows with tokens: a copy that proves to be earlier than the stored row, or
+of more people, takes its place. A copy never makes a row newer.
 
 Positions: a row without a token is stamped with the head read *before* the batch waits for anything (for
 HTTP: before its body is read), so that an opt-out and opt-in meanwhile cannot make it look newer than it
@@ -185,7 +185,7 @@ class _Batch:
             return Outcome.WITHHELD
         if known is None:
             return self._alone(row, own) if row.stands_alone else self._first(row, own)
-        if own.position < known.own:
+        if own.position < known.own or self._says_more(row, own, known):
             self._earlier_copy(row, own, known)
         elif not known.provenance.authors:
             self._deleted_before(row, own)
@@ -300,12 +300,22 @@ class _Batch:
             self._lowered += self._reach.overtake(late)
         self._reach.follow(self._lowered)
 
+    def _says_more(self, row: Interaction, own: Provenance, known: KnownId) -> bool:
+        """Return whether a copy of a stored row is of more people, or uses what was never captured."""
+        if known.state is not IdState.STORED:
+            return False
+        if not self._memory.has_heard_of(row.attachments):
+            return True
+        sources = self._memory.sources(row) or ()
+        return not inherit(own, sources).authors <= known.provenance.authors
+
     def _earlier_copy(self, row: Interaction, own: Provenance, known: KnownId) -> None:
-        """Let a row, and all that repeats it, behave as the copy of it that is earlier (S26).
+        """Let a row, and all that repeats it, behave as the copy of it that is earlier, or says more (S26).
 
         Where that makes no difference to a stored row it stays. Otherwise it is withdrawn and the copy
         takes its place, if it is admitted.
         """
+        own = Provenance(own.authors, min(own.position, known.own))
         sources = self._memory.sources(row)
         copy = Provenance(own.authors, BEFORE_ALL)
         if sources is not None:

@@ -79,6 +79,10 @@ class Memory:
             found.append(source.provenance)
         return found
 
+    def has_heard_of(self, attachments: Sequence[str]) -> bool:
+        """Return whether each of these documents was captured."""
+        return all(sha256 in self._documents for sha256 in attachments)
+
     def repeated(self, row: Interaction) -> Iterator[Provenance]:
         """Yield the provenance of what the row repeats without naming it.
 
@@ -98,8 +102,7 @@ class Memory:
         if self._replay[0] is not row:
             before = self.conversation(row)
             marks = frozenset[int]() if before is None else before.marks
-            # two turns are three messages at least: most rows need not be counted
-            replays = len(row.messages) > 2 and turns(row.messages) > 1
+            replays = len(row.messages) > 1 and turns(row.messages) > 1
             # of what is not remembered nothing can be told
             replays = replays or max(1, len(row.messages)) + len(marks) > MAX_MARKS
             replays = replays or (bool(marks) and not marks.isdisjoint(self.marks(row.messages)))
