@@ -312,3 +312,40 @@ def test_an_account_is_erased_for_ever(shell: Shell) -> None:
     shell.ok("account", "put", "ana", "--opens", "on")
     assert not shell.json("status", "ana")["vibe"]["allowed"]
     shell.ok("verify")
+
+
+def test_an_opt_out_of_every_product_is_one_change(shell: Shell) -> None:
+    shell.ok("account", "put", "ana", "--plan", "vibe=free")
+    off = shell.json("opt-out", "ana")
+    assert {each: said["allowed"] for each, said in off.items()} == {"vibe": False, "studio": False}
+    first, second = sorted(said["position"] for said in off.values())
+    assert second == first + 1
+    assert shell.json("status", "ana") == off
+
+
+def test_status_names_what_decides_and_an_opt_in_what_it_waits_for(shell: Shell) -> None:
+    shell.ok("organization", "put", "acme", "--name", "Acme", "--plan", "studio=free")
+    shell.ok("account", "put", "ana", "--organization", "acme=member")
+    off = shell.json("opt-out", "acme", "--organization", "--product", "studio")
+    said = shell.ok("opt-in", "ana", "--product", "studio")
+    assert f"off, the organization's choice. Confirmed {off['confirmed_at']} at position" in said
+    assert f"recorded at position {off['position'] + 1}, and counts as soon as that lets it" in said
+    assert shell.json("status", "ana", "--product", "studio")["position"] == off["position"]
+
+
+def test_reasons_of_an_import_are_told_once(shell: Shell) -> None:
+    shell.ok("account", "put", "ana", "--plan", "vibe=free")
+    rows = [chat(f"r{n}", "nobody") for n in range(150)] + [chat("fine", "ana")]
+    told = shell.ok("import", shell.rows(*rows))
+    assert told.count("no such account") == 1
+    assert "line 1 (and 99 more lines): account" in told
+    assert "and 50 more lines that were rejected" in told
+
+
+def test_names_that_cannot_be_addressed_and_groups_of_one_are_refused(shell: Shell) -> None:
+    assert "may not be . or .." in shell.run("account", "put", "..").err
+    shell.ok("account", "put", "ana")
+    assert "two accounts or more" in shell.run("account", "merge", "ana", "ana").err
+    twice = shell.run("account", "put", "ana", "--plan", "vibe=free", "--plan", "vibe=pro")
+    assert "'vibe' is given two plans" in twice.err
+    assert "nope" in shell.run("seal", "--product", "nope").err

@@ -1,9 +1,10 @@
-"""Ctrl-C, wherever it comes: exit code 130 and one line, never a traceback."""
+"""Ctrl-C, wherever it comes, and output that cannot be written: one line, never a traceback."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,3 +44,12 @@ def test_while_a_command_runs(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(audit, "audit", interrupted)
     done = shell.run("audit")
     assert (done.code, done.out, done.err) == (130, "", SAID)
+
+
+def test_output_that_cannot_be_written_is_told_in_one_line(shell: Shell) -> None:
+    shell.ok("account", "put", "ana")
+    with Path("/dev/full").open("w") as full:
+        words = [sys.executable, "-m", "withhold", "keys", "--home", str(shell.home)]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    said = "withhold: the output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (2, said)

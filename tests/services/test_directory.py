@@ -224,7 +224,7 @@ def test_what_is_unknown_is_named_and_nothing_is_kept(ports: Ports) -> None:
     with pytest.raises(UnknownProduct):
         organization(ports, "acme", mail="free")
     with pytest.raises(UnknownAccount):
-        directory.merge(ports, [AccountId("ana")])
+        directory.merge(ports, [AccountId("ana"), AccountId("bo")])
     for bad in ("", "x" * 257, "a\nb"):
         with pytest.raises(InputError):
             account(ports, bad)

@@ -77,6 +77,7 @@ def main() -> None:
     """
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except WithholdError as error:
         _fail(error.diagnostics())
     except TyperException as error:
@@ -84,11 +85,19 @@ def main() -> None:
     except typer.Abort:
         raise KeyboardInterrupt from None
     except BrokenPipeError:  # the reader of our output has gone, for example `head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(0)
+    except OSError as error:
+        _drop_output()
+        _fail(f"{error.filename or 'the output cannot be written'}: {error.strerror or error}")
     if code == INTERRUPTED:
         raise KeyboardInterrupt
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _drop_output() -> None:
+    """Let what is still to be printed go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _said(error: TyperException) -> str:

@@ -88,12 +88,24 @@ def import_file(
         f"{answer.accepted:,} accepted, {answer.withheld:,} withheld, "
         f"{answer.duplicate:,} already known, {answer.rejected:,} rejected"
     )
-    for line in answer.examples:
-        say(f"  line {line.line:,}: {line.reason}")
+    _say_rejected(answer)
     if answer.rejected and not answer.accepted + answer.withheld + answer.duplicate:
         raise InputError(
             "import: every line was rejected; see the reasons above, or map with --map"
         )
+
+
+def _say_rejected(answer: imports.ImportAnswer) -> None:
+    """Say what was wrong, each reason once, with the first line of it."""
+    by_reason: dict[str, list[int]] = {}
+    for line in answer.examples:
+        by_reason.setdefault(line.reason, []).append(line.line)
+    for reason, lines in by_reason.items():
+        more = f" (and {quantity(len(lines) - 1, 'more line')})" if len(lines) > 1 else ""
+        say(f"  line {lines[0]:,}{more}: {reason}")
+    rest = answer.rejected - len(answer.examples)
+    if rest:
+        say(f"  and {quantity(rest, 'more line')} that were rejected")
 
 
 def build(

@@ -64,7 +64,10 @@ def erase(
     Example: withhold erase ana
     """
     if sys.stdin.isatty() and not (yes or as_json):
-        typer.confirm(f"Erase {account_id!r} for ever? It cannot be undone", abort=True)
+        sure = typer.confirm(f"Erase {account_id!r} for ever? It cannot be undone")
+        if not sure:
+            say("Nothing was erased.")
+            raise typer.Exit(1)
     with opened(home) as ports:
         found = erasure.erase(ports, AccountId(account_id))
     done = answers.Erased(found.position, found.is_purged)
@@ -124,7 +127,12 @@ def _done(subject: Subject, *, as_json: bool) -> None:
 
 
 def _plans(pairs: Sequence[str]) -> dict[ProductId, PlanId]:
-    return {ProductId(product): PlanId(plan) for product, plan in map(_pair, pairs)}
+    plans: dict[ProductId, PlanId] = {}
+    for product, plan in map(_pair, pairs):
+        if product in plans:
+            raise InputError(f"product {product[:40]!r} is given two plans; name one")
+        plans[ProductId(product)] = PlanId(plan)
+    return plans
 
 
 def _membership(text: str) -> tuple[OrganizationId, Role]:

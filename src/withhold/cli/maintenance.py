@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from withhold.cli.output import AsJson, Home, Product, give, opened, product_of, say
+from withhold.domain.names import ProductId
 from withhold.errors import InputError
 from withhold.formats.quantity import quantity
 from withhold.services import sealing
@@ -30,6 +31,9 @@ def seal(product: Product = None, home: Home = None, as_json: AsJson = False) ->
     Example: withhold seal --product vibe
     """
     with opened(home) as ports:
+        if product is not None:
+            with ports.ledger.directory() as directory:
+                directory.policy.product(ProductId(product))
         sealing.seal(ports, product_of(product))
         files = len(ports.files.files())
     if as_json:

@@ -24,7 +24,7 @@ from rich.text import Text
 from withhold import app, settings
 from withhold.adapters.embedded import exists
 from withhold.domain.names import Position, ProductId
-from withhold.errors import WithholdError
+from withhold.errors import StorageError, WithholdError
 from withhold.ports import Ports
 from withhold.services import witnessing
 
@@ -73,6 +73,8 @@ def _look(ports: Ports, before: Position) -> None:
             return
         for report in witnessing.witness(ports):
             _warn(report.fault and f"witness {report.witness}: {report.fault}")
+    except StorageError:  # what it says of nothing being recorded is said of the showing
+        _warn("what was done stands, and was not shown to witnesses: the disk refused that")
     except WithholdError as error:
         _warn(f"what was done stands, and was not shown to witnesses: {error.diagnostics()}")
 

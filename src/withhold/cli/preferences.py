@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -10,10 +12,11 @@ from withhold.cli.output import AsJson, Home, Product, give, opened, say
 from withhold.domain.directory import SubjectKind
 from withhold.domain.ledger import EventKind
 from withhold.domain.names import Position, ProductId
+from withhold.errors import StorageError
 from withhold.ports import Ports
 from withhold.services import preferences, withdrawals
 from withhold.services.events import readable
-from withhold.services.preferences import PreferenceRequest
+from withhold.services.preferences import PreferenceRequest, PreferenceStatus
 from withhold.web import answers
 
 Holder = Annotated[str, typer.Argument(help="The id of an account, or of an organization.")]
@@ -50,10 +53,10 @@ def opt_out(
     """
     with opened(home) as ports:
         products = _products(ports) if product is None else [ProductId(product)]
-        for each in products:
-            _turn(ports, _kind(organization), holder, each, allowed=False)
-        withdrawals.apply(ports)
-        _show(ports, _kind(organization), holder, product, as_json=as_json)
+        asked = [_request(_kind(organization), holder, each, allowed=False) for each in products]
+        found = dict(zip(products, preferences.opt_out_many(ports, asked), strict=True))
+        _print(ports, holder, product, found, as_json=as_json)
+        _apply(ports)
 
 
 def opt_in(
@@ -68,8 +71,14 @@ def opt_in(
     Example: withhold opt-in ana --product vibe
     """
     with opened(home) as ports:
-        _turn(ports, _kind(organization), holder, ProductId(product), allowed=True)
+        request = _request(_kind(organization), holder, ProductId(product), allowed=True)
+        said = preferences.set_preference(ports, request)
         _show(ports, _kind(organization), holder, product, as_json=as_json)
+        if not said.allowed and not as_json:
+            say(
+                f"What was said now is recorded at position {said.position:,}, and counts as soon as "
+                "that lets it."
+            )
 
 
 def status(
@@ -87,24 +96,45 @@ def status(
         _show(ports, _kind(organization), holder, product, as_json=as_json)
 
 
-def _turn(
-    ports: Ports, kind: SubjectKind, holder: str, product: ProductId, *, allowed: bool
-) -> None:
-    request = PreferenceRequest(kind, holder, product, allowed, surface=_SURFACE)
-    preferences.set_preference(ports, request)
+def _request(
+    kind: SubjectKind, holder: str, product: ProductId, *, allowed: bool
+) -> PreferenceRequest:
+    return PreferenceRequest(kind, holder, product, allowed, surface=_SURFACE)
+
+
+def _apply(ports: Ports) -> None:
+    """Let the datasets follow at once. Whoever reads or builds does it first, so it may fail here."""
+    try:
+        withdrawals.apply(ports)
+    except StorageError as error:
+        sys.stderr.write(
+            "withhold: it is confirmed; the vectors of the datasets will follow with the next read or "
+            f"build ({error.diagnostics()})\n"
+        )
 
 
 def _show(
     ports: Ports, kind: SubjectKind, holder: str, product: str | None, *, as_json: bool
 ) -> None:
     products = _products(ports) if product is None else [ProductId(product)]
-    found = {
-        each: answers.preference(preferences.status(ports, kind, holder, each)) for each in products
-    }
+    found = {each: preferences.status(ports, kind, holder, each) for each in products}
+    _print(ports, holder, product, found, as_json=as_json)
+
+
+def _print(
+    ports: Ports,
+    holder: str,
+    product: str | None,
+    found: Mapping[ProductId, PreferenceStatus],
+    *,
+    as_json: bool,
+) -> None:
+    """Print what holds for each product; of one that was named, that alone."""
+    said = {each: answers.preference(status) for each, status in found.items()}
     if as_json:
-        give(found if product is None else found[ProductId(product)])
+        give(said if product is None else said[ProductId(product)])
         return
-    for each, preference in found.items():
+    for each, preference in said.items():
         say(_line(holder, each, preference, _decides(ports, preference)))
 
 

@@ -40,9 +40,11 @@ def delete_interaction(ports: Ports, row_id: str, product: ProductId | None = No
 
     Raises:
         UnknownRow: nothing is known of that id.
+        UnknownProduct: nor is there such a product.
     """
     found = _forget(ports, _products(ports, product), row_id)
     if not found:
+        _check_product(ports, product)
         raise UnknownRow(
             "no such interaction; should one of that id come, it is refused; "
             "check the id, and the product when one was named"
@@ -96,9 +98,11 @@ def delete_conversation(ports: Ports, name: str, product: ProductId | None = Non
 
     Raises:
         UnknownRow: nothing is known of that conversation.
+        UnknownProduct: nor is there such a product.
     """
     found = _close(ports, _products(ports, product), name)
     if not found:
+        _check_product(ports, product)
         raise UnknownRow(
             "no such conversation; should rows of that name come, they are refused; "
             "check its name, and the product when one was named"
@@ -144,6 +148,13 @@ def _rows_of(ports: Ports, product: ProductId, name: str) -> Iterator[tuple[Ordi
     for file in ports.files.files(product):
         for row in ports.lake.conversation(file, name):
             yield Ordinal(file.first + row), ports.lake.row(file, row).id
+
+
+def _check_product(ports: Ports, product: ProductId | None) -> None:
+    """Refuse a product that the policy does not have, after looking: it may be one that left."""
+    if product is not None:
+        with ports.ledger.directory() as directory:
+            directory.policy.product(product)
 
 
 def _products(ports: Ports, product: ProductId | None) -> tuple[ProductId, ...]:

@@ -133,6 +133,8 @@ def _checked(directory: Directory, request: AccountRequest) -> Roles | None:
 def _check(directory: Directory, external_id: str, plans: Mapping[ProductId, PlanId]) -> None:
     if not 0 < len(external_id) <= MAX_ID_CHARS or not external_id.isprintable():
         raise InputError(f"an id has 1 to {MAX_ID_CHARS} printable characters")
+    if external_id in {".", ".."}:
+        raise InputError("an id may not be . or .., which no address can hold; name it otherwise")
     for product, plan in plans.items():
         directory.policy.plan(product, plan)
 
@@ -215,7 +217,10 @@ def merge(ports: Ports, accounts: Sequence[AccountId]) -> None:
 
     Raises:
         UnknownAccount: one of them was never opened.
+        InputError: fewer than two are named.
     """
+    if len(set(accounts)) < 2:
+        raise InputError("name two accounts or more to merge")
 
     def change(transaction: Transaction) -> None:
         members = _group_of(transaction, accounts)

@@ -143,8 +143,6 @@ def status(
     """
     with ports.ledger.directory() as directory:
         subject = _holder(directory, kind, external_id, product)
-        if subject.holdings[product].choice is not None:  # the entry that was answered for it
-            return _own_status(directory, subject, product)
         now = effective(subject, product, directory)
         return _status(now, now, product, directory.policy)
 

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from litestar import Litestar, Request
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 _SLASH = "\x1f"  # no control character is in any name
 _NOTHING = "\0"  # in the place of such a character that was sent: no name either
@@ -31,19 +31,43 @@ def _sent(scope: Mapping[str, Any]) -> str:
 
 
 def _path(sent: str) -> str:
-    parts = (unquote(part).replace(_SLASH, _NOTHING) for part in sent.split("/"))
-    return "/".join(part.replace("/", _SLASH) for part in parts)
+    return "/".join(_part(part) for part in sent.split("/"))
+
+
+def _part(sent: str) -> str:
+    """Return a part of a path, decoded; what no name can be stays what no name can be."""
+    try:
+        return unquote(sent, errors="strict").replace(_SLASH, _NOTHING).replace("/", _SLASH)
+    except UnicodeDecodeError:
+        return _NOTHING
 
 
 class Application(Litestar):
-    """An application whose routes can be given names with a slash, by `slashes`."""
+    """An application whose routes can be given names with a slash, by `slashes`; it answers HEAD as GET."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Find the route by the address as it was sent."""
         sent = _sent(scope)
         if "%" in sent:
             scope["path"] = _path(sent)
+        if scope.get("method") == "HEAD":  # RFC 9110 section 9.3.2
+            scope["method"], send = "GET", _without_body(send)
         await super().__call__(scope, receive, send)
+
+
+def _without_body(send: Send) -> Send:
+    """Return what sends the head of an answer, and ends it there."""
+    is_ended = False
+
+    async def sent(message: Message) -> None:
+        nonlocal is_ended
+        if message["type"] == "http.response.start":
+            await send(message)
+        elif message["type"] == "http.response.body" and not is_ended:
+            is_ended = True
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return sent
 
 
 def slashes(app: ASGIApp) -> ASGIApp:

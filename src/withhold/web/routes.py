@@ -15,7 +15,10 @@ import anyio
 import anyio.to_thread
 import msgspec
 from litestar import Request, Response
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
 
+from withhold.errors import InputError
 from withhold.web.auth import Scope, guard
 
 T = TypeVar("T")
@@ -40,6 +43,7 @@ class Route:
         body: the type of the request's body, None without one.
         many: whether the body is an array or JSON lines of ``body``.
         headers: request headers it reads.
+        queries: query parameters it reads; with others a request is refused.
         errors: further statuses it can answer.
         names_in_body: whether an unknown name in the body is a 422, the address being fine.
     """
@@ -50,6 +54,7 @@ class Route:
     body: type | None = None
     many: bool = False
     headers: tuple[str, ...] = ()
+    queries: tuple[str, ...] = ()
     errors: tuple[int, ...] = ()
     names_in_body: bool = False
 
@@ -57,10 +62,27 @@ class Route:
         """Return the arguments that a handler takes from this statement."""
         return {
             "opt": {"scopes": self.scopes, "names_in_body": self.names_in_body, "route": self},
-            "guards": [guard],
+            "guards": [guard, _check_queries],
             "status_code": 200,
             "request_max_body_size": None,  # `bodies` caps each route by itself, before parsing
         }
+
+
+def _check_queries(
+    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+) -> None:
+    """Refuse query parameters that the route does not read: a mistyped one would silently mean all.
+
+    Raises:
+        InputError: one is unknown, or is there twice.
+    """
+    known: tuple[str, ...] = handler.opt["route"].queries
+    for name in connection.query_params:
+        if name not in known:
+            expected = f"expected {' or '.join(known)}" if known else "this address takes none"
+            raise InputError(f"query: unknown parameter {name[:40]!r}; {expected}")
+        if len(connection.query_params.getall(name)) > 1:
+            raise InputError(f"query: {name} is there twice; say it once")
 
 
 def answer(value: object, headers: dict[str, str] | None = None) -> Response[bytes]:

@@ -16,8 +16,12 @@ from withhold.web.auth import ANY, Scope, ports_of
 from withhold.web.routes import Route, answer, lanes_of, off_loop
 
 _SCOPES = frozenset({Scope.CAPTURE})
-_DELETE_INTERACTION = Route("Delete an interaction", _SCOPES, answers.Deleted, errors=(404,))
-_DELETE_CONVERSATION = Route("Delete a conversation", _SCOPES, answers.Deleted, errors=(404,))
+_DELETE_INTERACTION = Route(
+    "Delete an interaction", _SCOPES, answers.Deleted, queries=("product",), errors=(400, 404)
+)
+_DELETE_CONVERSATION = Route(
+    "Delete a conversation", _SCOPES, answers.Deleted, queries=("product",), errors=(400, 404)
+)
 
 
 @get("/head", **Route("The ledger's head, and a capture token for it", ANY, answers.Head).stated())

@@ -18,6 +18,7 @@ from withhold.web.routes import Route, off_loop
 _ROUTE = Route(
     "The receipt of an entry: its file, or by Accept or a suffix (.html, .pdf) a page or a PDF",
     frozenset({Scope.PREFERENCES, Scope.AUDIT}),
+    queries=("form",),
     errors=(400, 404),
 )
 _FORMS = {"full": receipts.receipt, "redacted": receipts.redacted}
