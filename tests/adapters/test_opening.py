@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from withhold import app
+
 PROCESSES = 4
 TIMES = 150
 
@@ -28,3 +30,12 @@ def test_many_processes_make_and_open_one_home_at_once_and_none_fails(tmp_path: 
     told = [child.communicate()[1] for child in children]
     assert told == [""] * PROCESSES
     assert [child.returncode for child in children] == [0] * PROCESSES
+
+
+def test_databases_are_their_owners_alone_whatever_folder_they_are_in(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o755)
+    with app.open_ports(home, make=True):
+        databases = [path for path in home.iterdir() if ".db" in path.name]
+        assert {path.name for path in databases} >= {"control.db", "control.db-wal", "capture.db"}
+        assert [path.name for path in databases if path.stat().st_mode & 0o077] == []

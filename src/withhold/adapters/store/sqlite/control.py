@@ -38,6 +38,7 @@ import apsw
 
 from withhold.adapters.store.sqlite import schema
 from withhold.adapters.store.sqlite.gate import StoreGate
+from withhold.adapters.store.sqlite.private import open_private
 from withhold.adapters.store.sqlite.tickets import Submitted, Ticket, Waiting
 from withhold.adapters.store.sqlite.worker import Made, Worker
 from withhold.adapters.store.sqlite.writers import Writers
@@ -60,7 +61,7 @@ WAL_PAGES = (
 
 def connect(path: Path) -> apsw.Connection:
     """Open a database the durable way: WAL, and an fsync before every commit returns."""
-    connection = apsw.Connection(str(path), statementcachesize=STATEMENTS)
+    connection = open_private(path, STATEMENTS)
     connection.set_busy_timeout(BUSY_MS)
     _use_wal(connection)
     for setting in (

@@ -41,6 +41,7 @@ from withhold.adapters.store.sqlite.intake_recent import (
     Room,
     select,
 )
+from withhold.adapters.store.sqlite.private import open_private
 from withhold.domain.interactions import Provenance
 from withhold.domain.names import Ordinal, Position, ProductId
 from withhold.errors import StateUnknown, StorageError, VerificationError
@@ -442,7 +443,7 @@ def _from(batch: RowBatch, at: int) -> RowBatch:
 
 
 def _open(path: Path) -> apsw.Connection:
-    connection = apsw.Connection(str(path))
+    connection = open_private(path)
     connection.set_busy_timeout(BUSY_MS)
     for pragma in (
         "journal_mode = WAL",

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import os
 import secrets
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +29,6 @@ import apsw
 
 from withhold.adapters.store.sqlite.control import connect, refused
 from withhold.domain.names import Position, SubjectNo
-from withhold.errors import StorageError
 
 KEY_BYTES = 32
 DELETED = bytes(KEY_BYTES)  # stands in the place of a key that was deleted
@@ -75,7 +73,7 @@ class SubjectKeys:
     """The keys of one home, for any number of threads and processes."""
 
     def __init__(self, path: Path, log_name: str | None = None) -> None:
-        """Open the keys, making the file, readable by its owner alone, when it is not there.
+        """Open the keys, making the file when it is not there.
 
         Args:
             path: of the file.
@@ -85,13 +83,10 @@ class SubjectKeys:
             StorageError: it cannot be opened.
         """
         try:
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._connection = connect(path)
             _prepare(self._connection, log_name)
         except apsw.Error as error:
             raise refused(error) from error
-        except OSError as error:
-            raise StorageError(f"the keys cannot be opened: {error.strerror}") from error
         self._lock = threading.Lock()
         self._known: dict[int, bytes] = {}
         self._version = 0
