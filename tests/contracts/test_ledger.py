@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -18,8 +19,9 @@ from withhold.adapters.store.sqlite.control import Control
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.adapters.store.sqlite.ledger import SqliteLedger
 from withhold.domain.accounts import Opening, Opens, opened
+from withhold.domain.canonical_json import Json
 from withhold.domain.changes import At, Change
-from withhold.domain.directory import Subject, SubjectKind
+from withhold.domain.directory import PlanParties, Subject, SubjectKind
 from withhold.domain.ledger import (
     DeletedRow,
     Event,
@@ -77,7 +79,11 @@ def adopt(ledger: Ledger) -> Position:
         default = transaction.new_party(PartyKind.PLAN_DEFAULT, VIBE, None)
         lock = transaction.new_party(PartyKind.PLAN_LOCK, VIBE, None)
         effects = (Effect(default, Becomes.NEVER_OUT), Effect(lock, Becomes.OUT))
-        position = transaction.add(Event(EventKind.POLICY_ADOPTED, None, {}, 1, effects))
+        body: dict[str, Json] = {"policy": POLICY, "parties": [[VIBE, "free", default, lock]]}
+        at = transaction.next
+        plan = PlanParties(VIBE, PlanId("free"), default, NEVER_OUT, lock, OUT, at, 1)
+        event = Event(EventKind.POLICY_ADOPTED, None, body, 1, effects, plans=(plan,))
+        position = transaction.add(event)
         transaction.adopted(POLICY)
         return position
 
@@ -88,20 +94,32 @@ def open_account(transaction: Transaction, name: str, opens: Opens = Opens.ON) -
     no = transaction.new_subject()
     parties = {VIBE: transaction.new_party(PartyKind.ACCOUNT, VIBE, no)}
     opening = Opening(no, SubjectKind.ACCOUNT, name, parties, {VIBE: PlanId("free")}, {}, opens)
-    return put(transaction, EventKind.ACCOUNT_OPENED, opened(opening, At(transaction.next, 5)))
+    body: dict[str, Json] = {
+        "no": no,
+        "opens": opens.value,
+        "plans": {VIBE: "free"},
+        "parties": dict(parties),
+    }
+    change = opened(opening, At(transaction.next, 5))
+    return put(transaction, EventKind.ACCOUNT_OPENED, change, body)
 
 
-def put(transaction: Transaction, kind: EventKind, change: Change | None) -> Subject:
+def put(
+    transaction: Transaction,
+    kind: EventKind,
+    change: Change | None,
+    body: Mapping[str, Json] = MappingProxyType({"product": VIBE}),
+) -> Subject:
     assert change is not None
     record = change.record
-    transaction.add(Event(kind, record.no, {"product": VIBE}, 5, change.effects, record))
+    transaction.add(Event(kind, record.no, body, 5, change.effects, record))
     return record
 
 
 def opt_out(transaction: Transaction, name: str) -> Subject:
     subject = transaction.find(SubjectKind.ACCOUNT, name)
     assert subject is not None
-    change = turned_off(subject, VIBE, At(transaction.next, 6))
+    change = turned_off(subject, VIBE, At(transaction.next, 5))
     return put(transaction, EventKind.OPTED_OUT, change)
 
 
@@ -234,11 +252,11 @@ def test_who_else_an_event_names_is_kept_beside_it_and_only_committed_to(ledger:
 
     def change(transaction: Transaction) -> Position:
         ana = open_account(transaction, "ana")
-        off = turned_off(ana, VIBE, At(transaction.next, 6))
+        off = turned_off(ana, VIBE, At(transaction.next, 5))
         assert off is not None
         others = {"actor": "eve", "group": ["ana", "eve"]}
         record = off.record
-        event = Event(EventKind.OPTED_OUT, ana.no, {"product": VIBE}, 6, off.effects, record)
+        event = Event(EventKind.OPTED_OUT, ana.no, {"product": VIBE}, 5, off.effects, record)
         return transaction.add(changed(event, hidden=others))
 
     record = ledger.record(ledger.append(change))
@@ -259,8 +277,9 @@ def test_the_policy_at_a_position_is_the_one_adopted_last_until_then(ledger: Led
     ledger.append(lambda t: open_account(t, "ana"))
 
     def change(transaction: Transaction) -> None:
-        transaction.add(Event(EventKind.POLICY_ADOPTED, None, {}, 1))
-        transaction.adopted(POLICY.replace('version = "2026-11-26"', 'version = "b"'))
+        text = POLICY.replace('version = "2026-11-26"', 'version = "b"')
+        transaction.add(Event(EventKind.POLICY_ADOPTED, None, {"policy": text}, 1))
+        transaction.adopted(text)
 
     ledger.append(change)
     versions = [ledger.policy_at(Position(p)).version for p in (first, 2, 3, 99)]
@@ -376,7 +395,7 @@ def test_a_policy_that_was_undone_is_forgotten(ledger: Ledger) -> None:
     other = POLICY.replace('version = "', 'version = "other-', 1)
 
     def adopt_text(transaction: Transaction, text: str) -> str:
-        transaction.add(Event(EventKind.POLICY_ADOPTED, None, {"text": text}, 1))
+        transaction.add(Event(EventKind.POLICY_ADOPTED, None, {"policy": text}, 1))
         transaction.adopted(text)
         return transaction.policy.version
 
@@ -487,7 +506,7 @@ def test_a_policy_seen_by_two_jobs_of_a_lost_transaction_is_forgotten(tmp_path: 
     other = POLICY.replace('version = "', 'version = "other-', 1)
 
     def adopt_text(transaction: Transaction, text: str) -> str:
-        transaction.add(Event(EventKind.POLICY_ADOPTED, None, {"text": text}, 1))
+        transaction.add(Event(EventKind.POLICY_ADOPTED, None, {"policy": text}, 1))
         transaction.adopted(text)
         return transaction.policy.version
 

@@ -22,6 +22,7 @@ from tests.services.test_capture import admitted, outcome
 from tests.simulator import VIBE, Provider, interaction, turns
 from withhold.domain.interactions import Interaction, InteractionKind, Message
 from withhold.domain.names import AccountId, Ordinal, Position
+from withhold.errors import UnknownRow
 from withhold.services.capture import capture
 from withhold.services.erasure import erase
 
@@ -241,6 +242,20 @@ def test_the_row_of_somebody_erased_that_comes_late_is_withheld_with_what_repeat
     assert outcome(provider, guests) == "w"
     assert outcome(provider, interaction("ana", "r4", conversation="d", messages=turns("c"))) == "w"
     assert admitted(provider) == set()
+
+
+def test_the_row_of_somebody_erased_that_was_deleted_before_it_came_counts_all_the_same(
+    provider: Provider,
+) -> None:
+    token = provider.token()
+    with pytest.raises(UnknownRow):
+        provider.delete("r1")
+    erase(provider.ports, AccountId("bo"))
+    guests = interaction(
+        "ana", "r1", conversation="c", participants=("bo",), messages=turns("a"), token=token
+    )
+    assert outcome(provider, guests) == "d"
+    assert outcome(provider, said("ana", "r2", "a", "b")) == "w"
 
 
 def test_the_row_of_somebody_erased_reaches_rows_that_repeat_it_already(provider: Provider) -> None:

@@ -109,18 +109,29 @@ def moved(
         roles: every organisation it is in from now on; None keeps them.
         directory: the snapshot before the move.
     """
-    spells = _spells_after(subject, plans, at.position)
-    memberships = subject.memberships
-    if roles is not None:
-        memberships = _memberships_after(subject, roles, at.position)
-    if spells == subject.plans and memberships == subject.memberships:
+    there = placed(subject, plans, roles, at.position)
+    if there == subject:
         return None
-    there = changed(subject, plans=spells, memberships=memberships)
     holdings, effects = dict(subject.holdings), []
     for product, holding in _disturbed(subject, there, directory):
         holdings[product], effect = put_unchosen(holding, at)
         effects.append(effect)
     return Change(next_record(there, holdings, at), tuple(effects))
+
+
+def placed(
+    subject: Subject, plans: Mapping[ProductId, PlanId], roles: Roles | None, position: Position
+) -> Subject:
+    """Return a subject where it belongs from a position on, its standings as they were.
+
+    Args:
+        plans: plans by product; a product that is not named keeps its plan.
+        roles: every organisation it is in from now on; None keeps them.
+    """
+    memberships = subject.memberships
+    if roles is not None:
+        memberships = _memberships_after(subject, roles, position)
+    return changed(subject, plans=_spells_after(subject, plans, position), memberships=memberships)
 
 
 def _spells_after(

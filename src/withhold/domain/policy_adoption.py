@@ -81,13 +81,10 @@ def given_products(
     holdings, effects = dict(subject.holdings), []
     for product in products:
         before = holdings.get(product)
-        if before is None:
-            after = _first_holding(parties[product], becomes, at)
-        else:
-            after = _not_above(before, becomes, back, at)
-        if after is not before:
-            holdings[product] = after
-            effects.append(Effect(after.party, becomes))
+        if before is None or _is_above(before, becomes, back):
+            party = parties[product] if before is None else before.party
+            holdings[product] = readied(before, party, becomes, at)
+            effects.append(Effect(party, becomes))
     if not effects:
         return None
     return Change(next_record(subject, holdings, at), tuple(effects))
@@ -118,15 +115,27 @@ def _first_holding(party: PartyNo, becomes: Becomes, at: At) -> Holding:
     return Holding(party, since, None, OPEN, at.position, at.recorded_at)
 
 
-def _not_above(holding: Holding, becomes: Becomes, back: Standing, at: At) -> Holding:
-    """Return a holding from before the product came, lowered to what it would begin with.
+def _is_above(holding: Holding, becomes: Becomes, back: Standing) -> bool:
+    """Return whether a holding from before the product came is more than it would begin with.
 
-    It is on only from now on where somebody was out of something since it is on: an earlier adoption may
-    have ended midway.
+    It is where somebody was out of something since it is on: an earlier adoption may have ended midway.
     """
-    if becomes is Becomes.OUT and not holding.is_out:
-        return put_out(holding, at)[0]
-    if becomes is Becomes.ON and holding.on_since < back:
-        since = Standing(at.position)
-        return changed(holding, on_since=since, position=at.position, recorded_at=at.recorded_at)
-    return holding
+    if becomes is Becomes.OUT:
+        return not holding.is_out
+    return becomes is Becomes.ON and holding.on_since < back
+
+
+def readied(before: Holding | None, party: PartyNo, becomes: Becomes, at: At) -> Holding:
+    """Return the holding of somebody who is made ready for a product that comes.
+
+    Args:
+        before: its holding of that product from earlier, None when it has none.
+        party: the number of the holding.
+        becomes: what it is to be.
+    """
+    if before is None:
+        return _first_holding(party, becomes, at)
+    if becomes is Becomes.OUT:
+        return put_out(before, at)[0]
+    since = Effect(party, becomes).standing(at.position)
+    return changed(before, on_since=since, position=at.position, recorded_at=at.recorded_at)

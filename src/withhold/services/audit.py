@@ -2,7 +2,7 @@
 
     1. the ledger        not older than anybody has seen it; chain, commitments, every standing replayed
     2. the tree          recomputed from all entries, beside its tiles
-    3. every lake file   length and hash
+    3. every lake file   length, hash and place
     4. every vector      equals the full decision at the head, deletions included
     5. every dataset     what its entries say: manifest, cutoff and root there, policy, parents, counts;
                          and the copies that were made of it
@@ -20,7 +20,7 @@ proof of absence shows, is checked here).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -100,6 +100,7 @@ def audit(ports: Ports, progress: Progress = _quietly) -> AuditReport:
         progress("files", done, len(files))
         faults += found
     datasets: list[Dataset] = []
+    faults += _check_order(files)
     faults += _checked(lambda: datasets.extend(ports.datasets.all()))
     faults += _collected(_check_entries(ports, datasets))
     for done, dataset in enumerate(datasets):
@@ -149,6 +150,15 @@ def _fault(error: VerificationError, where: Position | None) -> Fault:
 def _check_file(ports: Ports, file: LakeFile, *, decide: bool) -> list[Fault]:
     faults = _checked(lambda: ports.lake.verify(file))
     return faults or (_collected(_check_vector(ports, file)) if decide else [])
+
+
+def _check_order(files: Sequence[LakeFile]) -> Iterator[Fault]:
+    """Check that rows are numbered through the files of each product: deletions name rows by number."""
+    ends: dict[str, int] = {}
+    for file in sorted(files, key=lambda each: each.no):
+        if file.first != ends.get(file.product, 0):
+            yield Fault(f"file {file.no} ({file.sha256}): its rows do not follow those before")
+        ends[file.product] = file.first + file.rows
 
 
 def _check_vector(ports: Ports, file: LakeFile) -> Iterator[Fault]:

@@ -196,9 +196,12 @@ class _Batch:
 
         Where its id is known it came before, and what held of it then goes on to hold.
         """
+        never = Provenance(own.authors, BEFORE_ALL)
         if known is None:
-            self._refuse(row, own, Provenance(own.authors, BEFORE_ALL))
+            self._refuse(row, own, never)
             return Outcome.WITHHELD
+        if not known.provenance.authors:  # deleted before it came
+            self._note(row, own, never)
         return Outcome.WITHHELD if known.state.is_refused else Outcome.DUPLICATE
 
     def _signalled(self, row: Interaction, own: Provenance, known: KnownId | None) -> None:

@@ -32,7 +32,8 @@ from withhold.adapters.store.sqlite.directory import (
 from withhold.adapters.store.sqlite.entries import head_of, is_erased, read_record
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.adapters.store.sqlite.transaction import SqliteTransaction
-from withhold.adapters.store.sqlite.verify import verify
+from withhold.adapters.store.sqlite.verify import Seen, verify
+from withhold.adapters.store.sqlite.verify_directory import verify_directory
 from withhold.domain.directory import Directory
 from withhold.domain.ledger import EventKind
 from withhold.domain.names import Position, SubjectNo
@@ -229,4 +230,9 @@ class SqliteLedger:
         """Recompute chain, commitments and derived standings of every entry; return the head."""
         self._keys.refresh()
         with self._control.read() as connection:
-            return verify(connection, self._keys, seen)
+            found = verify(connection, self._keys, seen)
+            self._check_directory(connection, found)
+        return Position(found.position)
+
+    def _check_directory(self, connection: apsw.Connection, found: Seen) -> None:
+        verify_directory(connection, found)

@@ -203,6 +203,8 @@ class SqliteTransaction:
             plain = _body(event)
             if event.kind in PERSONAL:
                 plain["blind"] = os.urandom(BLIND_BYTES).hex()
+            if event.kind is EventKind.ACCOUNT_ERASED and subject is not None:
+                plain["name"] = self._erased_name(subject).hex()
             body = canonical(plain)
             previous = 0 if subject is None else self.subject(subject).last
             entry = entry_bytes(position, PUBLIC, public_commitment(body))
@@ -303,7 +305,7 @@ class SqliteTransaction:
     def erased(self, record: Subject) -> None:
         """Forget a subject's name, and what idempotency keys did for it."""
         connection, no = self._connection, record.no
-        name = self._keys.erased_name(self.subject(no).kind.value, self.subject(no).id)
+        name = self._erased_name(no)
         connection.execute("INSERT INTO erased VALUES (?, ?, ?)", (record.last, no, name))
         connection.executemany(
             "DELETE FROM idempotency WHERE position = ?",
@@ -315,6 +317,10 @@ class SqliteTransaction:
             (f"\x1f{no}", encode_subject(record), no),
         )
         self._memorise(record)
+
+    def _erased_name(self, no: SubjectNo) -> bytes:
+        subject = self.subject(no)
+        return self._keys.erased_name(subject.kind.value, subject.id)
 
     def erased_at(self, kind: SubjectKind, external_id: str) -> Position | None:
         """Return the entry that last erased a subject of that name, None when there is none."""

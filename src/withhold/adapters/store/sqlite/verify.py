@@ -1,14 +1,15 @@
-"""Checking a whole ledger: every entry, and everything derived from entries.
+"""Checking the entries of a whole ledger.
 
 Every entry stands in its chain; every body opens and is what the entry commits to; every subject's
-entries are numbered without gaps and name the one before; the effects kept for speed are those of the
-bodies; and the standings that follow from the bodies alone are those of the records. So whoever can
-write to the database can change nothing unseen, except cut off the newest entries or rewrite all of it:
-that takes a witness outside (`services.witnessing`).
+entries are numbered without gaps and name the one before; the effects and deletions kept for speed are
+those of the bodies. So whoever can write to the database can change nothing of the entries unseen, except
+cut off the newest or rewrite all of them: that takes a witness outside (`services.witnessing`).
 
 Bodies of an erased subject open no more. An entry that erases names whom, how many entries it had and a
 digest of what they did; exactly these may be closed, and what stands beside them must be what the digest
 says. A key that is missing for anybody else is a fault.
+
+Not here: what is derived from the entries (`verify_directory`).
 """
 
 from __future__ import annotations
@@ -16,16 +17,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import apsw
 import msgspec
 
-from withhold.adapters.store.sqlite.codec import KIND_CODE, KINDS, decode_subject
-from withhold.adapters.store.sqlite.directory import read_plans
+from withhold.adapters.store.sqlite.codec import KIND_CODE, KINDS
 from withhold.adapters.store.sqlite.entries import past_of, unsealed
 from withhold.adapters.store.sqlite.keys import SubjectKeys
 from withhold.domain.absence import secret_commitment, tag_secret
 from withhold.domain.canonical_json import Json
+from withhold.domain.changes import At
 from withhold.domain.erasure import Past, history
 from withhold.domain.ledger import (
     CHAIN_START,
@@ -42,7 +44,8 @@ from withhold.domain.ledger import (
     sealed_commitment,
 )
 from withhold.domain.names import PartyNo, Position, SubjectNo
-from withhold.domain.standing import OUT, Becomes, Effect, Standing
+from withhold.domain.replay import Replay, Said
+from withhold.domain.standing import Becomes, Effect, Standing
 from withhold.errors import VerificationError
 
 TOLD_EVERY = 1_024
@@ -61,29 +64,49 @@ class _Body(msgspec.Struct):
     erased: int = 0
     entries: int = 0
     history: str = ""
+    name: str = ""  # of somebody erased the keyed hash
+    subject: str = ""
+    recorded_at: int = 0
+    no: int = 0
+    opens: str = ""
+    plans: dict[str, str] | None = None
+    organizations: list[tuple[str, str]] = []
+    parties: dict[str, int] | list[tuple[str, str, int, int]] = {}
+    product: str = ""
+    policy: str = ""
+    group: Any = ()  # hidden; what it hides takes its place
 
 
 @dataclass(slots=True)
-class _Seen:
-    """What the entries so far say, from their bodies alone."""
+class Seen:
+    """What the entries so far say, from their bodies alone.
+
+    Attributes:
+        standings: of every party that any of them changes.
+        last: sequence and position of each subject's newest entry.
+        erased: by subject the entry that erases it.
+        names: by subject that was erased the keyed hash of its name, in hexadecimal.
+        past: what the entries of subjects did that are erased later.
+        replay: the directory that follows.
+    """
 
     chain: bytes = CHAIN_START
     position: int = 0
     standings: dict[int, Standing] = field(default_factory=dict)
     deleted: set[tuple[int, str, int]] = field(default_factory=set)
-    last: dict[int, tuple[int, int]] = field(
-        default_factory=dict
-    )  # subject -> (sequence, position)
-    erased: dict[int, int] = field(default_factory=dict)  # subject -> the entry that erases it
-    past: dict[int, list[Past]] = field(default_factory=dict)  # of subjects that are erased later
+    last: dict[int, tuple[int, int]] = field(default_factory=dict)
+    erased: dict[int, int] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    past: dict[int, list[Past]] = field(default_factory=dict)
+    replay: Replay = field(default_factory=Replay)
 
 
 def verify(
     connection: apsw.Connection,
     keys: SubjectKeys,
     told: Callable[[Position], None] | None = None,
-) -> Position:
-    """Check every entry of a snapshot and what is derived from them; return the head.
+) -> Seen:
+    """Check every entry of a snapshot; return what follows from them.
 
     Args:
         connection: the snapshot.
@@ -91,10 +114,10 @@ def verify(
         told: told now and then which position was reached.
 
     Raises:
-        VerificationError: names the first position, or the record, that does not hold.
+        VerificationError: names the first position that does not hold.
     """
     erasures = "SELECT subject, position FROM entries WHERE kind = ?"
-    seen = _Seen(erased=dict(connection.execute(erasures, (KIND_CODE[EventKind.ACCOUNT_ERASED],))))
+    seen = Seen(erased=dict(connection.execute(erasures, (KIND_CODE[EventKind.ACCOUNT_ERASED],))))
     rows = connection.execute(
         "SELECT position, kind, entry, chain, subject, previous, body, effects FROM entries"
         " ORDER BY position"
@@ -107,11 +130,10 @@ def verify(
     if kept != seen.deleted:
         position = min(kept ^ seen.deleted)[0]
         raise broken(position, "its deleted rows are not those of its body")
-    _check_records(connection, seen)
-    return Position(seen.position)
+    return seen
 
 
-def _check(connection: apsw.Connection, row: Row, keys: SubjectKeys, seen: _Seen) -> None:
+def _check(connection: apsw.Connection, row: Row, keys: SubjectKeys, seen: Seen) -> None:
     position, kind, entry, chain, subject, _, _, effects = row
     if position != seen.position + 1:
         missing = seen.position + 1
@@ -121,6 +143,7 @@ def _check(connection: apsw.Connection, row: Row, keys: SubjectKeys, seen: _Seen
         raise broken(position, "its kind is not one of this program")
     past = past_of(connection, position, kind, effects)
     body = _opened(row, keys, seen) if is_sealed(entry) else _public(row, seen)
+    is_closed = body is None
     if body is None:
         body = _Body(past.kind, list(past.effects), deleted=list(past.deleted))
     if body.kind != past.kind:
@@ -130,13 +153,44 @@ def _check(connection: apsw.Connection, row: Row, keys: SubjectKeys, seen: _Seen
     for party, becomes in body.effects:
         effect = Effect(PartyNo(party), Becomes(becomes))
         seen.standings[party] = effect.standing(Position(position))
+    if not is_closed:
+        _replay(seen, Position(position), subject, body)
     seen.deleted.update((position, product, no) for product, no in body.deleted)
     if subject in seen.erased and is_sealed(entry):
         seen.past.setdefault(subject, []).append(past)
     seen.position, seen.chain = position, chain
 
 
-def _public(row: Row, seen: _Seen) -> _Body:
+def _replay(seen: Seen, position: Position, subject: int | None, body: _Body) -> None:
+    """Let the directory that follows from the entries follow from one more."""
+    kind, parties = EventKind(body.kind), body.parties
+    if kind is EventKind.ACCOUNT_ERASED:
+        seen.replay.forget(SubjectNo(body.erased))
+        return
+    if body.no and body.no != subject:
+        raise broken(position, "it opens somebody else than whose it is")
+    said = Said(
+        kind,
+        At(position, body.recorded_at),
+        None if subject is None else SubjectNo(subject),
+        body.subject,
+        body.opens,
+        body.plans,
+        body.organizations,
+        parties if isinstance(parties, dict) else {},
+        body.product,
+        body.group if kind is EventKind.ACCOUNTS_MERGED else (),
+        body.policy,
+        parties if isinstance(parties, list) else (),
+    )
+    effects = [Effect(PartyNo(party), Becomes(becomes)) for party, becomes in body.effects]
+    try:
+        seen.replay.take(said, effects, seen.standings)
+    except (KeyError, ValueError, TypeError):
+        raise broken(position, "what it says does not follow from the entries before it") from None
+
+
+def _public(row: Row, seen: Seen) -> _Body:
     """Return the body of a public entry; of one that erases, checked against what it erased."""
     position, kind, entry, _, subject, previous, plain, _ = row
     expected = entry_bytes(Position(position), PUBLIC, public_commitment(plain))
@@ -153,10 +207,11 @@ def _public(row: Row, seen: _Seen) -> _Body:
     if body.history != history(seen.past.get(subject, [])):
         raise broken(position, "what the entries before it did is not what it says")
     seen.last[subject] = (sequence, position)
+    seen.names[subject] = body.name
     return body
 
 
-def _opened(row: Row, keys: SubjectKeys, seen: _Seen) -> _Body | None:
+def _opened(row: Row, keys: SubjectKeys, seen: Seen) -> _Body | None:
     """Return a sealed entry's body, checked against its commitment and its subject's numbering.
 
     None for one that nobody can open because its subject was erased later.
@@ -182,6 +237,7 @@ def _opened(row: Row, keys: SubjectKeys, seen: _Seen) -> _Body | None:
     if opened.kind == EventKind.ACCOUNT_OPENED.value and opened.tag_secret != _tag_secret(key):
         raise broken(position, "it commits to another secret than the account's key gives")
     _check_hidden(key, body, beside, opened.sequence, position)
+    opened.group = beside.get("group", ())
     return opened
 
 
@@ -208,36 +264,3 @@ def _committed(position: int, entry: bytes, expected: bytes, body: bytes) -> _Bo
         return msgspec.json.decode(body, type=_Body)
     except msgspec.DecodeError:
         raise broken(position, "its body is not of a known form") from None
-
-
-def _check_records(connection: apsw.Connection, seen: _Seen) -> None:
-    """Check that records say what follows from the entries."""
-    known = 0
-    noted = connection.execute("SELECT subject, position FROM erased").fetchall()
-    if sorted(noted) != sorted(seen.erased.items()):
-        raise VerificationError("who was erased is not what the entries say")
-    for no, data in connection.execute("SELECT no, record FROM subjects ORDER BY no"):
-        try:
-            subject = decode_subject(data)
-        except msgspec.MsgspecError:
-            raise VerificationError(f"subject {no}: its record is not one") from None
-        known += 1
-        if seen.last.get(no) != (subject.sequence, subject.last):
-            raise VerificationError(f"subject {no}: its record does not name its newest entry")
-        if subject.is_erased != (no in seen.erased):
-            raise VerificationError(
-                f"subject {no}: its record has a name, or none, against its entries"
-            )
-        for holding in subject.holdings.values():
-            _check_standing(seen, holding.party, holding.on_since, f"subject {no}")
-    if known != len(seen.last):
-        raise VerificationError("the records of some subjects are missing")
-    for parties in read_plans(connection).values():
-        where = f"plan {parties.plan} of {parties.product}"
-        _check_standing(seen, parties.default, parties.default_on_since, where)
-        _check_standing(seen, parties.lock, parties.lock_on_since, where)
-
-
-def _check_standing(seen: _Seen, party: PartyNo, standing: Standing, where: str) -> None:
-    if seen.standings.get(party, OUT) != standing:
-        raise VerificationError(f"{where}: a standing does not follow from the entries")
