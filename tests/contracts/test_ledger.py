@@ -502,35 +502,6 @@ def test_a_write_that_fails_is_never_answered_as_done(
     assert ledger.head() == kept
 
 
-def test_a_policy_seen_by_two_jobs_of_a_lost_transaction_is_forgotten(tmp_path: Path) -> None:
-    other = POLICY.replace('version = "', 'version = "other-', 1)
-
-    def adopt_text(transaction: Transaction, text: str) -> str:
-        transaction.add(Event(EventKind.POLICY_ADOPTED, None, {"policy": text}, 1))
-        transaction.adopted(text)
-        return transaction.policy.version
-
-    def refuse(transaction: Transaction) -> None:
-        raise LockedByPlan("no")
-
-    with SqliteHome(tmp_path).open() as ledger:
-
-        def lost(transaction: Transaction) -> None:
-            adopt_text(transaction, other)
-            with pytest.raises(LockedByPlan):
-                ledger.append(refuse)  # whoever comes next begins with a fresh transaction
-            assert ledger.append(lambda t: t.policy.version).startswith("other-")
-            raise StorageError("the commit failed")
-
-        with pytest.raises(StorageError):
-            ledger.append(lost)
-        version = ledger.append(lambda t: adopt_text(t, POLICY))
-        assert not version.startswith("other-")
-        assert ledger.append(lambda t: t.policy.version) == version
-        with ledger.directory() as directory:
-            assert directory.policy.version == version
-
-
 def test_the_entry_that_opened_a_subject_is_found_and_commits_to_the_secret_of_its_tags(
     ledger: Ledger,
 ) -> None:
@@ -589,14 +560,3 @@ def test_the_accounts_behind_parties_are_those_of_people_alone(ledger: Ledger) -
         (range(organization + 1), [p.no for p in people]),
     ):
         assert ledger.accounts_of(parties).tolist() == accounts
-
-
-def test_a_check_of_a_long_ledger_tells_how_far_it_is(tmp_path: Path) -> None:
-    with SqliteHome(tmp_path).open() as real:
-        adopt(real)
-        for number in range(5):
-            names = [f"p{number}-{each}" for each in range(300)]
-            real.append(lambda t, names=names: [open_account(t, name) for name in names])  # type: ignore[misc]
-        told: list[int] = []
-        assert real.verify(told.append) == 1_501
-        assert told == [1_024]

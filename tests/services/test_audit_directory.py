@@ -19,7 +19,7 @@ from withhold.services import policies
 from withhold.services.erasure import erase
 
 ACME, ANA, BO, CY = range(1, 5)
-"""Numbers: an organisation on Teams, its member Ana, and Bo and Cy, merged with Dan, who was erased since."""
+"""Numbers: an organisation on Teams, its member Ana, and Bo and Cy, merged with Dan, since erased."""
 
 
 @pytest.fixture
