@@ -13,7 +13,6 @@ Source: design sections 1, 2 and 6. Not here: reading entries (`adapters`), appe
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from withhold.domain.accounts import Opening, Opens, opened, placed
 from withhold.domain.changes import At, next_record, put_in, put_out, put_unchosen
@@ -24,7 +23,7 @@ from withhold.domain.parties import PartyKind
 from withhold.domain.policy import Role
 from withhold.domain.policy_adoption import readied
 from withhold.domain.standing import OUT, Effect, Standing
-from withhold.domain.values import changed
+from withhold.domain.values import Value, changed
 
 _KINDS = {
     EventKind.ACCOUNT_OPENED: SubjectKind.ACCOUNT,
@@ -35,12 +34,13 @@ _PARTY_KINDS = {
     SubjectKind.ORGANIZATION: PartyKind.ORGANIZATION,
 }
 
+NOTHING: Mapping[str, int] = {}
+
 Party = tuple[PartyKind, ProductId, SubjectNo | None]
 """What a party is: its kind, its product, and whose it is; nobody's, of a plan."""
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Value, frozen=True):
     """What an entry says of the directory.
 
     Attributes:
@@ -63,7 +63,7 @@ class Said:
     opens: str = ""
     plans: Mapping[str, str] | None = None
     organizations: Sequence[tuple[str, str]] = ()
-    parties: Mapping[str, int] = field(default_factory=dict)
+    parties: Mapping[str, int] = NOTHING
     product: str = ""
     group: Sequence[str] = ()
     policy: str = ""
