@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from urllib.parse import parse_qs
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Request, Route, expect
 
 from tests.browser.accessibility import violations
@@ -127,3 +129,27 @@ def test_the_receipt_beside_the_switch_is_of_the_opt_out(
     assert "opted_out" in kept
     visitor.page.get_by_role("link", name="History").click()
     expect(visitor.page.get_by_role("heading", level=1)).to_have_text("History")
+
+
+@pytest.mark.parametrize("face", BOTH, ids=str)
+def test_with_colours_of_the_systems_own_on_and_off_look_different(
+    shared: Site, visit: Visit, face: Face
+) -> None:
+    ana = shared.account("ana", vibe="free")
+    visitor = visit(shared, ana, face)
+    visitor.page.emulate_media(forced_colors="active", reduced_motion="reduce")
+    drawn = visitor.page.locator(".toggle, .box").first
+    on = inside(drawn.screenshot())
+    visitor.turn_it_off()
+    visitor.page.mouse.move(0, 0)
+    off = inside(drawn.screenshot())
+    assert len(on) > 1, "something is drawn in it"
+    assert on != off
+
+
+def inside(picture: bytes) -> set[tuple[int, ...]]:
+    """Return the colours inside of a control, without its edge, each with how often it is there."""
+    image = Image.open(BytesIO(picture)).convert("RGB")
+    box = image.crop((4, 4, image.width - 4, image.height - 4))
+    colours: list[tuple[int, tuple[int, ...]]] = box.getcolors(100_000) or []
+    return {(count, *colour) for count, colour in colours}
