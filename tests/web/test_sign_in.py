@@ -10,13 +10,15 @@ from litestar.testing import TestClient
 
 from tests.web.browsing import ORIGIN, Person
 from tests.web.conftest import Api
-from tests.web.surfaces import PEOPLE, Surfaces
+from tests.web.surfaces import PEOPLE, VIBE, Surfaces
 from withhold import app, demo
 from withhold.demo.load import load
 from withhold.demo.people import COHORTS
+from withhold.domain.directory import SubjectKind
 from withhold.domain.names import AccountId
 from withhold.domain.sessions import LIFETIME_MS
 from withhold.services import erasure
+from withhold.services.preferences import PreferenceRequest, set_preference
 from withhold.web import figures
 from withhold.web.figures import Figures
 
@@ -203,3 +205,13 @@ def test_an_origin_that_is_no_address_is_refused(surfaces: Surfaces) -> None:
     form = {"csrf": visitor.cookies["withhold_sign_in"], "account": "free"}
     answer = visitor.send("POST", "/sign-in", data=form, headers={"Origin": "http://["})
     assert answer.status_code == 403
+
+
+def test_whoever_is_out_now_is_marked(surfaces: Surfaces) -> None:
+    visitor = surfaces.visitor()
+    assert "opted out" not in visitor.open("/sign-in").text
+    request = PreferenceRequest(SubjectKind.ACCOUNT, "pro", VIBE, allowed=False)
+    set_preference(surfaces.ports, request)
+    page = visitor.open("/sign-in")
+    assert page.text.count("opted out") == 1
+    assert page.has("button", "pro opted out")

@@ -75,17 +75,14 @@ def offered(home: Path) -> tuple[OfferedGroup, ...]:
 
 def _group(cohort: Cohort) -> OfferedGroup:
     people = enumerate(cohort.accounts, 1)
-    accounts = tuple(Offered(account, _note(cohort, number)) for number, account in people)
+    accounts = tuple(Offered(account, _role(cohort, number)) for number, account in people)
     note = cohort.label if cohort.organization is not None else ""
     if cohort.turned_on:
         note += ", turned on by its Admin"
     return OfferedGroup(cohort.product, cohort.plan, accounts, note)
 
 
-def _note(cohort: Cohort, number: int) -> str:
-    notes = []
-    if cohort.organization is not None:
-        notes.append("Admin" if number == 1 else "Member")
-    if number in cohort.out_before + cohort.out_after:
-        notes.append("opted out")
-    return ", ".join(notes)
+def _role(cohort: Cohort, number: int) -> str:
+    if cohort.organization is None:
+        return ""
+    return "Admin" if number == 1 else "Member"

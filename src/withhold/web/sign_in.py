@@ -17,7 +17,7 @@ from typing import Any
 
 from litestar import Request, Response, get, post
 
-from withhold.domain.directory import Directory, SubjectKind
+from withhold.domain.directory import Choice, Directory, SubjectKind
 from withhold.domain.names import AccountId, PlanId, ProductId
 from withhold.domain.policy import Policy
 from withhold.errors import UnknownAccount, UnknownPlan, UnknownProduct
@@ -122,8 +122,16 @@ def _page(request: Request[Any, Any, Any]) -> Response[Any]:
 
 
 def _still_there(directory: Directory, group: OfferedGroup) -> list[Offered]:
-    """Return those of a group that were not erased."""
-    return [a for a in group.accounts if directory.find(SubjectKind.ACCOUNT, a.account)]
+    """Return those of a group that were not erased, with what they said themselves."""
+    found = []
+    for each in group.accounts:
+        subject = directory.find(SubjectKind.ACCOUNT, each.account)
+        if subject is not None:
+            own = subject.holdings.get(group.product)
+            said = "opted out" if own is not None and own.choice is Choice.OUT else ""
+            notes = (note for note in (each.note, said) if note)
+            found.append(Offered(each.account, ", ".join(notes)))
+    return found
 
 
 def _label(policy: Policy, group: OfferedGroup) -> str:
