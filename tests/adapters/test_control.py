@@ -450,6 +450,11 @@ def test_credentials_are_found_by_hash_alone(tmp_path: Path) -> None:
     assert credentials.find(b"h" * 32) == kept
     assert credentials.find(b"i" * 32) == Credential("none", frozenset())
     assert credentials.find(b"x" * 32) is None
+    assert [token_hash[:1] for token_hash, _ in credentials.all()] == [b"h", b"i"]
+    credentials.remove(b"h" * 32)
+    credentials.remove(b"x" * 32)
+    assert credentials.find(b"h" * 32) is None
+    assert [kept.name for _, kept in credentials.all()] == ["none"]
     control.close()
 
 

@@ -349,3 +349,22 @@ def test_names_that_cannot_be_addressed_and_groups_of_one_are_refused(shell: She
     twice = shell.run("account", "put", "ana", "--plan", "vibe=free", "--plan", "vibe=pro")
     assert "'vibe' is given two plans" in twice.err
     assert "nope" in shell.run("seal", "--product", "nope").err
+
+
+def test_tokens_are_listed_and_revoked(shell: Shell) -> None:
+    shell.ok("account", "put", "ana")
+    assert "There are no tokens" in shell.ok("token", "list")
+    made = shell.json("token", "create", "--scope", "build", "--name", "nightly")["token"]
+    shell.ok("token", "create", "--scope", "audit", "--name", "auditor")
+    listed = shell.json("token", "list")["tokens"]
+    assert [(each["name"], each["scopes"]) for each in listed] == [
+        ("auditor", ["audit"]),
+        ("nightly", ["build"]),
+    ]
+    assert made not in shell.ok("token", "list")
+    assert "Revoked" in shell.ok("token", "revoke", listed[1]["id"])
+    assert [each["name"] for each in shell.json("token", "list")["tokens"]] == ["auditor"]
+    assert "there is none" in shell.run("token", "revoke", listed[1]["id"]).err
+    assert (
+        "at most 100" in shell.run("token", "create", "--scope", "audit", "--name", "x" * 101).err
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +20,14 @@ class Credentials(Protocol):
 
     def add(self, token_hash: bytes, credential: Credential) -> None:
         """Keep a credential, durably."""
+        ...
+
+    def all(self) -> Sequence[tuple[bytes, Credential]]:
+        """Return every credential with the hash of its token, by name."""
+        ...
+
+    def remove(self, token_hash: bytes) -> None:
+        """Forget a credential, durably: its token reaches nothing from then on."""
         ...
 
     def find(self, token_hash: bytes) -> Credential | None:

@@ -25,6 +25,10 @@ from withhold.ports import Credential, Ports
 PREFIX = "wh_"
 
 
+MAX_NAME_CHARS = 100
+ID_CHARS = 16  # of the hash of a token; nothing of the token itself
+
+
 class Scope(StrEnum):
     """What a token reaches."""
 
@@ -53,10 +57,36 @@ def parse_scopes(text: str) -> frozenset[Scope]:
 
 
 def create_token(ports: Ports, name: str, scopes: Iterable[Scope]) -> str:
-    """Make a token, keep its hash, and return it; it cannot be shown again."""
+    """Make a token, keep its hash, and return it; it cannot be shown again.
+
+    Raises:
+        InputError: the name is too long, or not one printable line.
+    """
+    if len(name) > MAX_NAME_CHARS or not (name.isprintable() or not name):
+        raise InputError(
+            f"name: expected one printable line of at most {MAX_NAME_CHARS} characters"
+        )
     token = PREFIX + secrets.token_urlsafe(32)
     ports.credentials.add(_hash(token), Credential(name, frozenset(s.value for s in scopes)))
     return token
+
+
+def tokens(ports: Ports) -> list[tuple[str, Credential]]:
+    """Return what is kept of every token, with the id by which it is revoked."""
+    return [(token_hash.hex()[:ID_CHARS], kept) for token_hash, kept in ports.credentials.all()]
+
+
+def revoke_token(ports: Ports, token_id: str) -> Credential:
+    """Let a token reach nothing any more; return what was kept of it.
+
+    Raises:
+        InputError: there is no token of that id.
+    """
+    for token_hash, kept in ports.credentials.all():
+        if token_hash.hex()[:ID_CHARS] == token_id:
+            ports.credentials.remove(token_hash)
+            return kept
+    raise InputError(f"token {token_id[:40]!r}: there is none; `withhold token list` has their ids")
 
 
 def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
