@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -139,6 +140,28 @@ def test_columns_that_are_nobodys_training_data_are_refused(
 ) -> None:
     with pytest.raises(InputError, match="columns: expected some of id"):
         withhold.load("chat@1", home=provider.home, columns=[column])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"batch_rows": "x"}, "batch_rows: expected"),
+        ({"batch_rows": 1.5}, "batch_rows: expected"),
+        ({"lease_seconds": "x"}, "lease_seconds: expected a number"),
+        ({"dataset": 5}, "expected name@version"),
+        ({"columns": "ids"}, "columns: expected some of id"),
+    ],
+)
+def test_arguments_of_another_type_are_refused_by_name(
+    provider: Provider, wrong: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        withhold.load(**{"dataset": "chat@1", "home": provider.home, **wrong})
+
+
+def test_one_column_may_be_named_by_itself(provider: Provider) -> None:
+    with withhold.load("chat@1", home=provider.home, columns="id") as data:
+        assert {tuple(sample) for sample in data} == {("id",)}
 
 
 @pytest.mark.parametrize("rows", [0, -1, 10**9])

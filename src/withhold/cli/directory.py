@@ -103,7 +103,9 @@ def merge_accounts(
 @organization.command("put")
 def put_organization(
     organization_id: Annotated[str, typer.Argument(help="The organization's id.")],
-    name: Annotated[str, typer.Option(help="The name people see.")] = "",
+    name: Annotated[
+        str, typer.Option(help="The name people see; counts only the first time.")
+    ] = "",
     plan: Plan = None,
     home: Home = None,
     as_json: AsJson = False,

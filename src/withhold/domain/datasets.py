@@ -193,10 +193,10 @@ def parse_ref(text: str) -> DatasetRef:
     Raises:
         InputError: it is not of that form.
     """
-    match = _REFERENCE.fullmatch(text)
+    match = _REFERENCE.fullmatch(text) if isinstance(text, str) else None
     if not match:
         raise InputError(
-            f"dataset {text[:80]!r}: expected name@version, for example chat@3 or chat@latest"
+            f"dataset {str(text)[:80]!r}: expected name@version, for example chat@3 or chat@latest"
         )
     version = match[2]
     return DatasetRef(match[1], None if version == "latest" else int(version))

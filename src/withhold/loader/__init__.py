@@ -46,12 +46,13 @@ def load(
         batch_rows: the most rows of a batch.
 
     Raises:
-        InputError: a value is out of range, or there is no installation at ``home``.
+        InputError: a value is out of range or of another type, or there is no installation at ``home``.
         UnknownDataset: there is no such version.
         VerificationError: a file is missing, truncated or altered.
         LedgerBehind: the ledger is older than one that a witness has seen, so opt-outs may be missing.
     """
-    options = Options(tuple(columns), batch_rows, lease_seconds)
+    wanted = (columns,) if isinstance(columns, str) else tuple(columns)
+    options = Options(wanted, batch_rows, lease_seconds)
     ref = parse_ref(dataset)
     folder = Path(home) if home is not None else settings.home()
     if not exists(folder):

@@ -59,8 +59,10 @@ class Options:
             raise InputError(
                 f"columns: expected some of {', '.join(COLUMNS)}, got {wrong or 'none'}"
             )
+        if not isinstance(self.lease_seconds, (int, float)):
+            raise InputError(f"lease_seconds: expected a number, got {self.lease_seconds!r:.40}")
         grant(Position(0), 0.0, self.lease_seconds)
-        if not 1 <= self.batch_rows <= MAX_BATCH_ROWS:
+        if not (isinstance(self.batch_rows, int) and 1 <= self.batch_rows <= MAX_BATCH_ROWS):
             raise InputError(f"batch_rows: expected 1 to {MAX_BATCH_ROWS}, got {self.batch_rows}")
 
 
