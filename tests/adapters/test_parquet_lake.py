@@ -45,7 +45,7 @@ def test_every_byte_of_the_index_is_guarded(folder: Path, file: LakeFile) -> Non
         path.write_bytes(whole[:at] + bytes((whole[at] ^ 1,)) + whole[at + 1 :])
         with pytest.raises(VerificationError):
             side_index.load(path, file.sha256)
-    assert touched(folder, file) == right == {"account_opted_out": {0, 4}}
+    assert touched(folder, file) == right == {"account_off": {0, 4}}
     assert path.read_bytes() == whole, "it is rebuilt to the very same bytes"
 
 
@@ -61,7 +61,7 @@ def test_a_truncated_or_missing_index_is_rebuilt(folder: Path, file: LakeFile, l
 def test_the_index_of_another_file_is_not_used(folder: Path, file: LakeFile) -> None:
     other = ParquetLake(folder).write([batch(0, [(1, [7])])])
     index_of(folder, file).write_bytes(index_of(folder, other).read_bytes())
-    assert touched(folder, file) == {"account_opted_out": {0, 4}}
+    assert touched(folder, file) == {"account_off": {0, 4}}
 
 
 def test_an_index_is_not_rebuilt_from_a_file_with_another_hash(

@@ -85,8 +85,8 @@ def test_folding_changes_nothing_that_can_be_seen(path: Path) -> None:
     control = Control(path)
     files = SqliteFiles(control)
     assert bits_of(files, NO) == {
-        "account_opted_out": {*range(times), 199},
-        "organization_opted_out": set(range(1, times + 1)),
+        "account_off": {*range(times), 199},
+        "organization_off": set(range(1, times + 1)),
     }
     assert [g.position for g in files.growth(NO)] == [1, *range(1, times + 1)]
     control.close()

@@ -40,9 +40,9 @@ def test_the_walk_by_command_line(shell: Shell) -> None:
     assert [(d["dataset"], d["rows"]) for d in held] == [("chat@1", 0)]
     assert held[0]["withdrawn"] == [{"position": off["position"], "rows": 1}]
     explained = shell.json("explain", "ana-1")
-    assert (explained["admitted"], explained["reason"]) == (False, "account_opted_out")
+    assert (explained["admitted"], explained["reason"]) == (False, "account_off")
     assert "chat@1" in shell.ok("where", "ana")
-    assert "account opted out" in shell.ok("explain", "ana-1")
+    assert "account off" in shell.ok("explain", "ana-1")
     assert "admitted" in shell.ok("explain", "ben-1")
 
     second = shell.json("build", "chat", "--product", "vibe")

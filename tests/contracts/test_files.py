@@ -92,7 +92,7 @@ def test_two_appliers_of_one_range_cannot_replace_each_other(opened: World) -> N
     files.apply(Position(0), head, {no: {A: BitMap([1, 2])}}, last=no)
     with pytest.raises(LedgerMoved):
         files.apply(Position(0), head, {no: {A: BitMap([3])}}, last=no)
-    assert bits_of(files, no) == {"account_opted_out": {1, 2}}
+    assert bits_of(files, no) == {"account_off": {1, 2}}
 
 
 def test_a_file_registered_below_the_applied_position_stops_an_applier_that_did_not_see_it(
@@ -120,8 +120,8 @@ def test_applied_rows_are_united_and_known_up_to_the_cursor(opened: World) -> No
     files.apply(Position(0), Position(3), {no: {A: BitMap([1]), B: BitMap([0])}}, last=no)
     files.apply(Position(3), Position(5), {no: {A: BitMap([1, 4])}}, last=no)
     assert bits_of(files, no) == {
-        "account_opted_out": {0, 1, 4},
-        "organization_opted_out": {0},
+        "account_off": {0, 1, 4},
+        "organization_off": {0},
     }
     found = files.vectors([no])[no]
     assert found is not None and found.applied == 5
@@ -133,7 +133,7 @@ def test_growth_tells_when_rows_were_first_withheld(opened: World) -> None:
     files.apply(Position(0), Position(3), {no: {A: BitMap([0])}}, last=no)
     files.apply(Position(3), Position(5), {no: {A: BitMap([0, 4])}}, last=no)
     growth = [(g.position, as_sets(g.bits)) for g in files.growth(no)]
-    assert growth == [(1, {"account_opted_out": {0}}), (5, {"account_opted_out": {4}})]
+    assert growth == [(1, {"account_off": {0}}), (5, {"account_off": {4}})]
 
 
 def test_a_vector_that_is_given_up_is_missing_until_it_is_replaced(opened: World) -> None:
@@ -146,14 +146,14 @@ def test_a_vector_that_is_given_up_is_missing_until_it_is_replaced(opened: World
     with pytest.raises(LedgerMoved):
         files.replace({no: vector(3, account=[0])})
     files.replace({no: vector(4, account=[0, 1, 5])})
-    assert bits_of(files, no) == {"account_opted_out": {0, 1, 5}}
+    assert bits_of(files, no) == {"account_off": {0, 1, 5}}
 
 
 def test_a_full_decision_is_united_with_what_is_known(opened: World) -> None:
     files = opened.ports.files
     no = files.register(lake_file(0), vector(1, account=[0])).no
     files.replace({no: vector(2, account=[3], deleted=[1])})
-    assert bits_of(files, no) == {"account_opted_out": {0, 3}, "deleted": {1}}
+    assert bits_of(files, no) == {"account_off": {0, 3}, "deleted": {1}}
 
 
 def test_withdrawals_are_all_that_entries_of_the_range_raised_or_deleted(opened: World) -> None:

@@ -65,7 +65,7 @@ def test_rows_before_an_opt_in_stay_withheld_and_rows_after_it_are_admitted(lake
 def test_a_party_that_the_table_does_not_know_is_out(lake: Lake) -> None:
     file = lake.write([batch(0, ROWS)])
     decided = as_sets(lake.decide(file, table(1, 1, 1)))
-    assert decided == {"unknown_source": {3}, "account_opted_out": {2, 4}}
+    assert decided == {"unknown_source": {3}, "account_off": {2, 4}}
 
 
 def test_touched_rows_are_those_of_the_raised_parties_that_the_table_withholds(lake: Lake) -> None:
@@ -73,7 +73,7 @@ def test_touched_rows_are_those_of_the_raised_parties_that_the_table_withholds(l
     standings = table(0, 1, 4, 1)
     raised = np.array([0, 2, 900], dtype=np.uint32)
     touched = as_sets(lake.touched(file, raised, standings))
-    assert touched == {"account_opted_out": {0, 4}, "plan_default": {1}}
+    assert touched == {"account_off": {0, 4}, "plan_default": {1}}
     assert as_sets(lake.touched(file, np.array([900], dtype=np.uint32), standings)) == {}
 
 

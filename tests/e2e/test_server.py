@@ -122,7 +122,7 @@ def test_up_loads_the_demo_once_and_serves_it(tmp_path: Path) -> None:
     assert by_plan["Vibe", "Teams"].admitted == 0
     assert by_plan["Vibe", "Enterprise"].not_stored.keys() == {"plan_locked"}
     assert by_plan["Studio & API", "Scale"].not_stored.keys() == {"plan_default"}
-    assert by_plan["Vibe", "Free"].withheld["account_opted_out"] > 0
+    assert by_plan["Vibe", "Free"].withheld["account_off"] > 0
     for plan in shown.plans:
         assert plan.sent == (
             plan.admitted + sum(plan.not_stored.values()) + sum(plan.withheld.values())

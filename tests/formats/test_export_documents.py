@@ -141,7 +141,7 @@ def test_croissant_says_position_policy_and_counts() -> None:
     assert made["withhold:policyDigest"] == "cd" * 32
     assert made["withhold:checkpoint"] == "note\n"
     counts = {each["sc:propertyID"]: each["sc:value"] for each in made["withhold:withheld"]}
-    assert counts == {"account_opted_out": 2, "deleted": 1}
+    assert counts == {"account_off": 2, "deleted": 1}
     assert (said["name"], said["version"]) == ("chat", "3.0.0+42")
     assert said["license"] == "https://spdx.org/licenses/CC-BY-4.0.html"
     assert said["creator"]["name"] == "A laboratory"
@@ -235,10 +235,10 @@ def test_the_card_says_positions_policy_counts_and_checkpoint() -> None:
         "manifest_sha256": "ab" * 32,
         "policy_version": "2026",
         "policy_digest": "cd" * 32,
-        "withheld": {"account_opted_out": 2, "deleted": 1},
+        "withheld": {"account_off": 2, "deleted": 1},
         "checkpoint": "origin\n42\n\nsigned\n",
     }
-    assert "| withheld: account opted out | 2 |" in card
+    assert "| withheld: account off | 2 |" in card
     assert "```\norigin\n42\n\nsigned\n```" in card
 
 
@@ -353,7 +353,7 @@ def test_events_are_those_that_the_client_of_openlineage_makes() -> None:
         "manifestSha256": "ab" * 32,
         "policyVersion": "2026",
         "policyDigest": "cd" * 32,
-        "withheld": {"account_opted_out": 2, "deleted": 1},
+        "withheld": {"account_off": 2, "deleted": 1},
     }
 
 

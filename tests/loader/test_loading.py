@@ -78,7 +78,7 @@ def test_the_report_says_what_was_withheld_and_why(provider: Provider) -> None:
         "head": provider.head,
         "rows": ROWS,
         "yielded": ROWS // 2 - 1,
-        "withheld": {"account_opted_out": ROWS // 2, "deleted": 1},
+        "withheld": {"account_off": ROWS // 2, "deleted": 1},
         "dropped_midway": 0,
         "renewals": 0,
     }

@@ -122,7 +122,7 @@ def test_withheld_rows_are_in_no_file_of_an_export(provider: Provider, tmp_path:
     provider.opt_out("ana")
     done = parquet(provider, tmp_path / "out")
     assert texts(tmp_path / "out") == questions(*range(1, ROWS, 2))
-    assert {r.value: n for r, n in done.withheld.items()} == {"account_opted_out": 10}
+    assert {r.value: n for r, n in done.withheld.items()} == {"account_off": 10}
 
 
 def test_no_id_is_in_the_export_itself(provider: Provider, tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_the_manifest_states_position_counts_and_the_hash_of_every_shard(
     assert said["position"] == provider.head - 1, "the last entry before the export's own"
     assert said["committed_at_position"] == version.position
     assert said["manifest_sha256"] == version.manifest.sha256()
-    assert said["withheld"] == {"account_opted_out": 10}
+    assert said["withheld"] == {"account_off": 10}
     assert said["policy"]["digest"] == version.manifest.policy_digest
     for shard in said["shards"]:
         content = (tmp_path / "out" / shard["name"]).read_bytes()

@@ -77,7 +77,7 @@ def test_the_commit_says_what_it_was_decided_by(provider: Provider) -> None:
     assert event["cutoff"] == provider.head - 1
     assert event["log_root"] == root.hex()
     assert event["parents"] == ["chat@1"]
-    assert (event["admitted"], event["withheld"]) == (1, {"account_opted_out": 1})
+    assert (event["admitted"], event["withheld"]) == (1, {"account_off": 1})
 
 
 def test_a_version_is_tagged_once_however_often_it_is_asked_for(provider: Provider) -> None:

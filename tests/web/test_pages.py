@@ -62,7 +62,7 @@ def test_the_start_page_shows_datasets_and_the_demo_escaped(api: Api) -> None:
     api.chat("ana-1", "ana")
     api.build()
     hostile = "<script>alert(1)</script>"
-    plan = PlanFigures("Vibe", hostile, 2, 9, {"plan_locked": 4}, 3, {"account_opted_out": 2})
+    plan = PlanFigures("Vibe", hostile, 2, 9, {"plan_locked": 4}, 3, {"account_off": 2})
     figures.write(api.home, Figures(True, ["chat@1"], [plan]))
     text = api.client.get("/").text
     assert "chat@1" in text

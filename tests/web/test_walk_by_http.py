@@ -37,7 +37,7 @@ def test_an_opted_out_account_is_in_no_dataset_old_or_new(api: Api) -> None:
         "position": position + 1,
         "committed_at": "",
         "admitted": 1,
-        "withheld": {"account_opted_out": 1},
+        "withheld": {"account_off": 1},
     }
     assert yielded(api, "chat@2") == {"ben-1"}
     old = api.send("GET", "/v1/datasets/chat@1").json()

@@ -23,8 +23,8 @@ from withhold.domain.standing import Standing, admits
 class Reason(Enum):
     """Why a row is withheld, in the order in which reasons are reported."""
 
-    ACCOUNT = "account_opted_out"  # a person in the row is out, or was after the row's position
-    ORGANIZATION = "organization_opted_out"  # an organisation is out, or was
+    ACCOUNT = "account_off"  # a person in the row is off, or was after its position: by a choice or a move
+    ORGANIZATION = "organization_off"  # an organisation is out, or was
     PLAN_LOCK = "plan_locked"  # a plan that nobody can turn on (A4)
     PLAN_DEFAULT = "plan_default"  # off by default and nobody chose otherwise (A4, A9)
     DELETED = "deleted"  # the row or its conversation was deleted

@@ -58,10 +58,14 @@ def write(home: Path, figures: Figures) -> None:
     fresh.replace(home / FILE)
 
 
-_WORDS = {"account_opted_out": "opted out", "plan_default": "off by default"}
+_WORDS = {
+    "account_off": "off",
+    "organization_off": "off by their organization",
+    "plan_default": "off by default",
+}
 
 
 def say(rows: dict[str, int]) -> str:
-    """Return counts by reason in words: ``12 opted out, 3 plan locked``."""
+    """Return counts by reason in words: ``12 off, 3 plan locked``."""
     words = {reason: _WORDS.get(reason, reason.replace("_", " ")) for reason in rows}
     return ", ".join(f"{count:,} {words[reason]}" for reason, count in rows.items())
