@@ -18,7 +18,7 @@ from withhold.domain.values import changed
 from withhold.services import policies
 from withhold.services.erasure import erase
 
-ACME, ANA, BO, CY = range(1, 5)
+ACME, ANA, BO, CY, DAN = range(1, 6)
 """Numbers: an organisation on Teams, its member Ana, and Bo and Cy, merged with Dan, since erased."""
 
 
@@ -40,6 +40,7 @@ def provider(tmp_path: Path) -> Iterator[Provider]:
     for row in ("e1", "e2"):
         made.chat("eve", row)
         made.seal()
+    made.build("chat")
     assert audited(made).holds
     yield made
     made.close()
@@ -90,6 +91,7 @@ RECORDS: dict[str, tuple[int, Callable[[Subject], Subject]]] = {
     "a group": (BO, lambda s: changed(s, group=())),
     "a member of a group": (BO, lambda s: changed(s, group=(SubjectNo(ANA), *s.group))),
     "a choice of a merged account": (CY, _unchosen),
+    "whose party one of somebody erased is": (DAN, _with_a_party_of_bo),
     "a name": (ANA, lambda s: changed(s, id="fay")),
 }
 
@@ -127,6 +129,19 @@ STATEMENTS = {
     "a policy that is gone": ("DELETE FROM policies WHERE position = 1", "entry 1: the policy"),
     "an erased name": ("UPDATE erased SET name = zeroblob(32)", "who was erased"),
     "an erasure": ("DELETE FROM erased", "who was erased"),
+    "the name of somebody erased": ("UPDATE subjects SET id = 'gil' WHERE no = 5", "another name"),
+    "parties of somebody erased": ("DELETE FROM parties WHERE subject = 5", "missing"),
+    "whose the parties of somebody erased are": (
+        "UPDATE parties SET subject = 3 WHERE subject = 5",
+        "not whose",
+    ),
+    "the name of a dataset": ("UPDATE datasets SET name = 'hidden'", "is kept as hidden@1"),
+    "the version of a dataset": ("UPDATE datasets SET version = 9", "is kept as chat@9"),
+    "how far withdrawals are applied": (
+        "UPDATE cursor SET position = position + 100",
+        "which the ledger has not reached",
+    ),
+    "that withdrawals are applied": ("DELETE FROM cursor", "is not noted"),
     "places of files": (
         """UPDATE files SET first = first + 100;
         UPDATE files SET first = 1 WHERE first = 100;

@@ -120,7 +120,8 @@ DATASETS = {
     "a manifest that is none": ("UPDATE datasets SET manifest = '{'", COMMIT, "manifest"),
     "a hidden version": (f"DELETE FROM datasets WHERE position = {COMMIT}", COMMIT, "not among"),
     "a version that no entry commits": (
-        "INSERT INTO datasets SELECT 5, 'made-up', 1, manifest, 0 FROM datasets LIMIT 1",
+        """INSERT INTO datasets
+        SELECT 5, 'made-up', 1, replace(manifest, '"chat"', '"made-up"'), 0 FROM datasets LIMIT 1""",
         5,
         "manifest",
     ),

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,11 +17,13 @@ from tests.fakes.intake import Fault, MemoryIntake
 from tests.services.conftest import ROOT
 from tests.simulator import STUDIO, VIBE, Provider, interaction, turns
 from withhold.domain.interactions import Interaction, InteractionKind, Message, Rejected
-from withhold.domain.names import Ordinal, Position, ProductId
+from withhold.domain.names import AccountId, Ordinal, Position, ProductId
+from withhold.domain.signals import Signal
 from withhold.domain.tokens import mint
 from withhold.errors import StateUnknown, StorageError
 from withhold.ports import Ports
 from withhold.services.capture import capture
+from withhold.services.erasure import erase
 
 SHA, OTHER = "0a" * 32, "0b" * 32
 
@@ -485,5 +488,62 @@ def test_a_copy_that_says_the_same_changes_nothing(provider: Provider) -> None:
     assert outcome(provider, row) == "d"
     assert outcome(provider, interaction("ana", "r")) == "d", "what it said before goes on to hold"
     assert provider.head == before
+    provider.opt_out("bo")
+    assert admitted(provider) == set()
+
+
+def test_a_copy_that_says_more_takes_the_place_of_a_row_of_its_own_batch(
+    provider: Provider,
+) -> None:
+    provider.send(
+        interaction("ana", "r0"),
+        interaction("ana", "r1"),
+        interaction("ana", "r1", participants=("bo",)),
+        interaction("ana", "r0", refusals=(Signal.GPC,)),
+        interaction("ana", "r2"),
+    )
+    assert admitted(provider) == {"r1", "r2"}
+    provider.opt_out("bo")
+    assert admitted(provider) == {"r2"}
+
+
+@pytest.mark.parametrize("is_copy_first", [False, True])
+def test_a_copy_that_uses_something_older_takes_the_rows_place(
+    provider: Provider, is_copy_first: bool
+) -> None:
+    provider.send(interaction("ana", "d", kind=InteractionKind.DOCUMENT, sha256=SHA))
+    provider.opt_out("ana")
+    provider.opt_in("ana")
+    rows = [interaction("ana", "r1"), interaction("ana", "r1", attachments=(SHA,))]
+    for row in rows[::-1] if is_copy_first else rows:
+        provider.send(row)
+    assert admitted(provider) == set()
+
+
+@pytest.mark.parametrize("is_copy_first", [False, True])
+@pytest.mark.parametrize(
+    "more", [{"participants": ("bo",)}, {"derived_from": ("nothing",)}], ids=str
+)
+def test_a_copy_that_may_never_be_used_takes_the_rows_place(
+    provider: Provider, more: dict[str, Any], is_copy_first: bool
+) -> None:
+    rows = [interaction("ana", "r1"), interaction("ana", "r1", **more)]
+    if is_copy_first:
+        rows.reverse()
+    for number, row in enumerate(rows):
+        if (number == 1) is not is_copy_first:
+            erase(provider.ports, AccountId("bo"))
+        provider.send(row)
+    assert admitted(provider) == set()
+
+
+def test_a_copy_of_more_people_reaches_what_repeats_a_row_that_was_deleted(
+    provider: Provider,
+) -> None:
+    provider.send(interaction("ana", "r1", conversation="c", messages=turns("x")))
+    provider.delete("r1")
+    copy = interaction("ana", "r1", conversation="c", messages=turns("x"), participants=("bo",))
+    provider.send(copy)
+    provider.send(interaction("ana", "r2", conversation="c", messages=turns("x", "y")))
     provider.opt_out("bo")
     assert admitted(provider) == set()

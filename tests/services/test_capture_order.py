@@ -254,7 +254,7 @@ def test_the_row_of_somebody_erased_that_was_deleted_before_it_came_counts_all_t
     guests = interaction(
         "ana", "r1", conversation="c", participants=("bo",), messages=turns("a"), token=token
     )
-    assert outcome(provider, guests) == "d"
+    assert outcome(provider, guests) == "w"
     assert outcome(provider, said("ana", "r2", "a", "b")) == "w"
 
 
@@ -374,3 +374,20 @@ def test_what_proves_to_be_somebody_elses_reaches_all_that_repeats_it_in_every_o
     assert not expected & {"r", "r1", "r2"}
     for order in permutations(right):
         assert after_bos_off(order) <= expected, order
+
+
+@pytest.mark.parametrize("order", [("l", "r", "d"), ("r", "l", "d"), ("r", "d", "l")], ids="".join)
+def test_what_others_derived_of_a_repetition_is_as_old_as_what_it_repeats(
+    provider: Provider, order: Sequence[str]
+) -> None:
+    before = provider.token()
+    provider.opt_out("bo")
+    provider.opt_in("bo")
+    rows = {
+        "l": said("ana", "l", "x", token=before),
+        "r": said("ana", "r", "x"),
+        "d": interaction("bo", "d", derived_from=("r",)),
+    }
+    for name in order:
+        provider.send(rows[name])
+    assert admitted(provider) == {"l", "r"}

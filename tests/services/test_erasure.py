@@ -385,7 +385,7 @@ def test_an_entry_that_erases_names_nobody(provider: Provider) -> None:
     assert b"ana" not in record.event
     assert record.opening is None
     assert sorted(json.loads(record.event)) == [
-        *("blind", "effects", "entries", "erased", "history", "kind", "recorded_at", "v"),
+        *("blind", "effects", "entries", "erased", "history", "kind", "name", "recorded_at", "v"),
     ]
     with pytest.raises(InputError):
         receipts.receipt(provider.ports, str(position + 1))

@@ -30,17 +30,18 @@ def test_an_account_of_any_name_is_opened_and_turned_off(api: Api, name: str) ->
     assert api.send("DELETE", address).status_code == 200
 
 
-def test_a_row_whose_id_is_an_address_is_deleted(api: Api) -> None:
+@pytest.mark.parametrize("row", ["https://example.org/1", "a\x1fb", "%2F%"])
+def test_a_row_of_any_id_is_deleted(api: Api, row: str) -> None:
     api.account("ana")
-    api.chat("https://example.org/1", "ana")
-    gone = api.send("DELETE", f"/v1/interactions/{quote('https://example.org/1', safe='')}")
-    assert gone.status_code == 200, gone.text
+    api.chat(row, "ana")
+    gone = api.send("DELETE", f"/v1/interactions/{quote(row, safe='')}")
+    assert gone.json() == {"rows": 1}, gone.text
 
 
 @pytest.mark.parametrize("name", ["%2E", "%2E%2E", "%FF", "%C3", "acme%1Fana", "a%00"])
 def test_a_name_that_no_address_can_hold_is_refused(api: Api, name: str) -> None:
     opened = api.send("PUT", f"/v1/accounts/{name}", json={"plans": {"vibe": "free"}})
-    assert opened.status_code == 400, opened.text
+    assert opened.status_code in {400, 404}, opened.text
 
 
 @pytest.mark.parametrize("sent", ["acme%1Fana", "acme%00ana", "acme%1fana", "%EF%BF", "%FF"])

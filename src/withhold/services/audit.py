@@ -92,8 +92,10 @@ def audit(ports: Ports, progress: Progress = _quietly) -> AuditReport:
         *_checked(lambda: ports.ledger.verify(lambda at: progress("ledger", at, head))),
         *_checked(lambda: ports.log.verify(lambda at: progress("tree", at, head))),
     ]
+    if not faults:
+        faults += _checked(lambda: withdrawals.apply(ports))
     is_sound = not faults
-    position = max(head, withdrawals.apply(ports)) if is_sound else head
+    position = ports.ledger.head() if is_sound else head
     files = ports.files.files()
     check = partial(_check_file, ports, decide=is_sound)
     for done, found in enumerate(ports.engine.map(check, files)):

@@ -45,7 +45,7 @@ from withhold.ports import (
 )
 from withhold.services.capture_memory import Memory
 from withhold.services.deleting import delete_rows
-from withhold.services.late import Late, changes_nothing
+from withhold.services.late import Late, adds_nothing
 from withhold.services.reach import Lowered, Reach
 from withhold.services.resolution import Resolver
 
@@ -181,36 +181,37 @@ class _Batch:
         if not own.authors:
             return self._never(row, own, known)
         if self._resolver.refuses(row):
-            self._signalled(row, own, known)
+            self._refuse_for_good(row, own, known, IdState.SIGNALLED)
             return Outcome.WITHHELD
         if known is None:
             return self._alone(row, own) if row.stands_alone else self._first(row, own)
         if own.position < known.own or self._says_more(row, own, known):
             self._earlier_copy(row, own, known)
-        elif not known.provenance.authors:
+        elif known.state is IdState.DELETED and not known.provenance.authors:
             self._deleted_before(row, own)
         return Outcome.WITHHELD if known.state.is_refused else Outcome.DUPLICATE
 
     def _never(self, row: Interaction, own: Provenance, known: KnownId | None) -> Outcome:
         """Refuse a row that may never be used, and whatever repeats it.
 
-        Where its id is known it came before, and what held of it then goes on to hold.
+        A row that was stored while its product was offered stays when a copy of it comes later.
+        """
+        if known is not None and known.provenance.authors:
+            if not self._resolver.offers(row.product):
+                return Outcome.WITHHELD if known.state.is_refused else Outcome.DUPLICATE
+            own = Provenance(known.provenance.authors, own.position)
+        self._refuse_for_good(row, own, known, IdState.REFUSED)
+        return Outcome.WITHHELD
+
+    def _refuse_for_good(
+        self, row: Interaction, own: Provenance, known: KnownId | None, state: IdState
+    ) -> None:
+        """Refuse a row of which neither itself nor what repeats it may ever be used.
+
+        A copy that was stored before that was known is withdrawn: it does not matter which came first.
         """
         never = Provenance(own.authors, BEFORE_ALL)
-        if known is None:
-            self._refuse(row, own, never)
-            return Outcome.WITHHELD
-        if not known.provenance.authors:  # deleted before it came
-            self._note(row, own, never)
-        return Outcome.WITHHELD if known.state.is_refused else Outcome.DUPLICATE
-
-    def _signalled(self, row: Interaction, own: Provenance, known: KnownId | None) -> None:
-        """Refuse a row with an honoured signal; neither it nor what repeats it may ever be used.
-
-        A copy that came without the signal is withdrawn, so that it does not matter which came first.
-        """
-        never = Provenance(own.authors, BEFORE_ALL)
-        after = KnownId(IdState.SIGNALLED, None, never, own.position)
+        after = KnownId(state, None, never, own.position)
         if known is not None:
             own = Provenance(own.authors, min(own.position, known.own))
             self._lowered += [Lowered(trace, never) for trace in self._traces(row)]
@@ -294,7 +295,7 @@ class _Batch:
         chat = self._kept.trace(TraceKind.CONVERSATION, row.product, row.conversation)
         keys = {before.alone[mark] for mark in marks if mark in before.alone}
         first = frozenset(Trace(TraceKind.ROW, row.product, key) for key in keys)
-        is_quiet = changes_nothing(provenance, before, self._resolver)
+        is_quiet = adds_nothing(provenance, before)
         self._late.append(Late(chat, provenance, own.position, first, is_quiet))
 
     def _follow_late(self) -> None:
@@ -304,13 +305,15 @@ class _Batch:
         self._reach.follow(self._lowered)
 
     def _says_more(self, row: Interaction, own: Provenance, known: KnownId) -> bool:
-        """Return whether a copy of a stored row is of more people, or uses what was never captured."""
-        if known.state is not IdState.STORED:
+        """Return whether a copy is of more people, uses something older, or what was never captured."""
+        if not known.provenance.authors:
             return False
-        if not self._memory.has_heard_of(row.attachments):
+        if not self._memory.has_heard_of(row):
             return True
         sources = self._memory.sources(row) or ()
-        return not inherit(own, sources).authors <= known.provenance.authors
+        copy = inherit(Provenance(own.authors, known.own), sources)
+        before = known.provenance
+        return not copy.authors <= before.authors or copy.position < before.position
 
     def _earlier_copy(self, row: Interaction, own: Provenance, known: KnownId) -> None:
         """Let a row, and all that repeats it, behave as the copy of it that is earlier, or says more (S26).
@@ -329,7 +332,7 @@ class _Batch:
             self._note(row, own, copy)
             self._memory.put(row, known._replace(provenance=copy, own=own.position))
             return
-        self._reach.withdraw(row.product, known)
+        self._reach.leave_out(row.product, known)
         self._copies.add((row.product, row.id))
         if sources is None:
             self._refuse(row, own, copy)

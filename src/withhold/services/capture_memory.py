@@ -79,9 +79,13 @@ class Memory:
             found.append(source.provenance)
         return found
 
-    def has_heard_of(self, attachments: Sequence[str]) -> bool:
-        """Return whether each of these documents was captured."""
-        return all(sha256 in self._documents for sha256 in attachments)
+    def has_heard_of(self, row: Interaction) -> bool:
+        """Return whether all that a row names was captured and not refused; it may be deleted since."""
+        ids = self._products[row.product].ids
+        named = [ids.get(name) for name in row.sources]
+        return all(sha256 in self._documents for sha256 in row.attachments) and not any(
+            known is None or known.state.is_refused for known in named
+        )
 
     def repeated(self, row: Interaction) -> Iterator[Provenance]:
         """Yield the provenance of what the row repeats without naming it.

@@ -65,7 +65,11 @@ def _forget(ports: Ports, products: Sequence[ProductId], row_id: str) -> dict[Pr
     """
     with ports.intake.transaction() as kept:
         asked = {p: kept.ids(p, (row_id,)).get(row_id) for p in products}
-        found = {p: k for p, k in asked.items() if k is not None and k.provenance.authors}
+        found = {
+            p: k
+            for p, k in asked.items()
+            if k is not None and (k.provenance.authors or k.state.is_refused)
+        }
         for each, known in found.items():
             if known.state is IdState.STORED:
                 kept.put_ids(each, {row_id: known._replace(state=IdState.DELETED)})

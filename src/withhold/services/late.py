@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from withhold.domain.interactions import Provenance
 from withhold.domain.names import Position
 from withhold.ports import KnownConversation, Trace
-from withhold.services.resolution import Resolver
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class Late:
         provenance: whose content it is, and since when.
         own: its own position; rows below it do not repeat it.
         first: rows that had one of its messages, and repeated nothing until now.
-        is_quiet: whether it can matter to nothing stored, today.
+        is_quiet: whether whatever replays the conversation has all that it has.
     """
 
     conversation: Trace
@@ -39,12 +38,12 @@ class Late:
     is_quiet: bool
 
 
-def changes_nothing(late: Provenance, before: KnownConversation, resolver: Resolver) -> bool:
-    """Return whether a late row cannot matter to anything stored: the common case.
+def adds_nothing(late: Provenance, before: KnownConversation) -> bool:
+    """Return whether whatever replays a conversation has all that a late row has: the common case.
 
-    So it is in a conversation of one author about whom nothing changed since. With more of them each
-    row may have others than the conversation has as a whole.
+    So it is in a conversation of one author that is as old. With more of them each row may have others
+    than the conversation has as a whole.
     """
-    if len(late.authors) != 1 or late.authors != before.provenance.authors:
-        return False
-    return resolver.is_same(late, Provenance(late.authors, before.newest))
+    known = before.provenance
+    is_alone = len(late.authors) == 1 and late.authors == known.authors
+    return is_alone and late.position >= known.position

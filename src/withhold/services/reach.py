@@ -17,13 +17,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeGuard
 
 from withhold.domain.interactions import BEFORE_ALL, IdState, Provenance, inherit
 from withhold.domain.ledger import DeletedRow
 from withhold.domain.names import Ordinal, PartyNo, Position, ProductId, SubjectNo
-from withhold.errors import InputError
+from withhold.errors import InputError, VerificationError
 from withhold.ports import IntakeTransaction, KnownId, Ports, RowBatch, Trace, TraceKind, Use
 from withhold.services.capture_memory import Memory
 from withhold.services.deleting import Deletion
@@ -71,16 +72,20 @@ class Reach:
     def overtake(self, late: Late) -> list[Lowered]:
         """Let rows that had a late one's messages first count as repeating it; return what is lowered.
 
-        That is kept also where it makes no difference today: what the late row repeats may prove to be
-        older still, or of more people.
+        That is kept also where it makes no difference to them today: what the late row repeats may prove to
+        be older still, or of more people, and so may what repeats them.
         """
+        lowered: list[Lowered] = []
         for row in late.first:
             known = self._kept.row(row)
             if known is not None and known.own >= late.own:
                 self._kept.put_uses([Use(late.conversation, row, known.own)])
-        if late.is_quiet:
-            return []
-        return [Lowered(late.conversation, late.provenance, Position(late.own - 1))]
+                if self._takes(row, late.provenance):
+                    lowered.append(Lowered(row, late.provenance))
+        if not late.is_quiet:
+            after = Position(late.own - 1)
+            lowered.append(Lowered(late.conversation, late.provenance, after))
+        return lowered
 
     def stays(self, product: ProductId, known: KnownId, provenance: Provenance) -> bool:
         """Return whether a stored row may stay as it is, when this is its provenance from now on."""
@@ -153,7 +158,8 @@ class Reach:
             return tuple([PartyNo(p) for p in numbers])
         for file in self._ports.files.files(product):
             if file.first <= ordinal < file.first + file.rows:
-                return self._ports.lake.row(file, ordinal - file.first).parties
+                with suppress(VerificationError):  # it is withheld whole
+                    return self._ports.lake.row(file, ordinal - file.first).parties
         return ()
 
     def _logged(self, product: ProductId, ordinal: Ordinal) -> RowBatch | None:

@@ -117,8 +117,12 @@ class Resolver:
         found = {name: directory.find(kind, name) for name in (row.account, *row.participants)}
         if any(who is None and directory.erased_at(kind, n) for n, who in found.items()):
             return True
-        is_offered = any(product.id == row.product for product in directory.policy.products)
-        return not is_offered and any(who and row.product in who.holdings for who in found.values())
+        had = any(who and row.product in who.holdings for who in found.values())
+        return had and not self.offers(row.product)
+
+    def offers(self, product: ProductId) -> bool:
+        """Return whether the policy in force has a product."""
+        return any(each.id == product for each in self._directory.policy.products)
 
     def resolve(self, provenance: Provenance, product: ProductId) -> tuple[Parties, bool]:
         """Return all parties of a row, and whether they admit it.

@@ -27,12 +27,20 @@ def apply(ports: Ports) -> Position:
 
     Returns:
         The position every vector has reached; not below the head when this was called.
+
+    Raises:
+        VerificationError: what is noted of that cannot be so.
     """
     while True:
         cursor = ports.files.cursor()
         # Standings first, so that both say what stood at one position: exactly (cursor, to].
         table = ports.ledger.standings()
-        if table.position <= cursor:
+        if table.position < cursor:
+            raise VerificationError(
+                f"withdrawals: applied up to position {cursor:,}, which the ledger has not reached; "
+                "restore the control database from a backup"
+            )
+        if table.position == cursor:
             return cursor
         withdrawn = ports.files.withdrawals(cursor, table.position)
         files = ports.files.files()

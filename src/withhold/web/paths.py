@@ -16,8 +16,8 @@ from urllib.parse import quote, unquote
 from litestar import Litestar, Request
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-_SLASH = "\x1f"  # no control character is in any name
-_NOTHING = "\0"  # in the place of such a character that was sent: no name either
+_SLASH = "\0"  # in no name and in no id
+_NOWHERE = "/%00"  # where nothing is: of an address that can name nothing
 
 
 def sent_path(request: Request[Any, Any, Any]) -> str:
@@ -31,15 +31,14 @@ def _sent(scope: Mapping[str, Any]) -> str:
 
 
 def _path(sent: str) -> str:
-    return "/".join(_part(part) for part in sent.split("/"))
-
-
-def _part(sent: str) -> str:
-    """Return a part of a path, decoded; what no name can be stays what no name can be."""
+    """Return a path decoded, for a route to be found by; nowhere when no name can be what it has in it."""
     try:
-        return unquote(sent, errors="strict").replace(_SLASH, _NOTHING).replace("/", _SLASH)
+        parts = [unquote(part, errors="strict") for part in sent.split("/")]
     except UnicodeDecodeError:
-        return _NOTHING
+        return _NOWHERE
+    if any(_SLASH in part for part in parts):
+        return _NOWHERE
+    return "/".join(part.replace("/", _SLASH) for part in parts)
 
 
 class Application(Litestar):

@@ -41,7 +41,7 @@ MOST_LOOKS = 16_384
 """How often the fence asks whether a withdrawal touches a file, while nobody can append: a fraction of a
 second. Beyond that it closes unseen, and the build applies everything at once and tries again."""
 
-_COLUMNS = "position, manifest, committed_at"
+_COLUMNS = "position, name, version, manifest, committed_at"
 _UNTAGGED = (
     f"SELECT {_COLUMNS} FROM datasets WHERE position NOT IN (SELECT dataset FROM taggings)"
     " ORDER BY position"
@@ -224,11 +224,14 @@ def _existing(connection: apsw.Connection, manifest: Manifest) -> Dataset | None
     return existing
 
 
-def _dataset(position: int, manifest: str, committed_at: int) -> Dataset:
+def _dataset(position: int, name: str, version: int, manifest: str, committed_at: int) -> Dataset:
     try:
-        return Dataset(_manifest(json.loads(manifest)), Position(position), committed_at)
+        found = Dataset(_manifest(json.loads(manifest)), Position(position), committed_at)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise broken(position, "the manifest kept for it is not one") from None
+    if found.ref != DatasetRef(name, version):
+        raise broken(position, f"it commits {found.ref} and is kept as {name}@{version}")
+    return found
 
 
 def _manifest(body: dict[str, Any]) -> Manifest:

@@ -178,7 +178,12 @@ def _sealed(connection: apsw.Connection, product: ProductId) -> Ordinal:
 
 
 def _cursor(connection: apsw.Connection) -> Position:
-    return Position(connection.execute("SELECT position FROM cursor").get)
+    found = connection.execute("SELECT position FROM cursor").get
+    if found is None:
+        raise VerificationError(
+            "files: up to where withdrawals are applied is not noted; restore the control database"
+        )
+    return Position(found)
 
 
 def _unseen(connection: apsw.Connection, last: FileNo, to: Position) -> bool:

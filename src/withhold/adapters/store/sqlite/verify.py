@@ -86,6 +86,7 @@ class Seen:
         last: sequence and position of each subject's newest entry.
         erased: by subject the entry that erases it.
         names: by subject that was erased the keyed hash of its name, in hexadecimal.
+        parties: by subject that was erased its parties, all of which the entry puts out.
         past: what the entries of subjects did that are erased later.
         replay: the directory that follows.
     """
@@ -97,6 +98,7 @@ class Seen:
     last: dict[int, tuple[int, int]] = field(default_factory=dict)
     erased: dict[int, int] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
+    parties: dict[int, set[int]] = field(default_factory=dict)
     past: dict[int, list[Past]] = field(default_factory=dict)
     replay: Replay = field(default_factory=Replay)
 
@@ -208,6 +210,7 @@ def _public(row: Row, seen: Seen) -> _Body:
         raise broken(position, "what the entries before it did is not what it says")
     seen.last[subject] = (sequence, position)
     seen.names[subject] = body.name
+    seen.parties[subject] = {party for party, _ in body.effects}
     return body
 
 

@@ -2,7 +2,8 @@
 
 Policies, plans, parties, names and records are made anew from the entries' bodies (`domain.replay`) and
 compared. So whoever can write to the database can give nobody another plan, another name or another
-standing unseen. Of the erased nothing can be made anew: that their parties are theirs is all that is asked.
+standing unseen. Of the erased no record can be made anew: that their parties are those which were put out,
+and nobody else's, is what is asked.
 
 Not here: the entries themselves (`verify`).
 """
@@ -21,9 +22,12 @@ from withhold.adapters.store.sqlite.verify import Seen
 from withhold.domain.directory import Subject
 from withhold.domain.ledger import broken
 from withhold.domain.names import PartyNo, PlanId, Position, ProductId, SubjectNo
+from withhold.domain.parties import PartyKind
 from withhold.domain.standing import OUT
 from withhold.domain.values import changed
 from withhold.errors import VerificationError
+
+_ACCOUNT = int(PartyKind.ACCOUNT)  # only accounts are erased
 
 
 def verify_directory(connection: apsw.Connection, seen: Seen) -> None:
@@ -48,7 +52,8 @@ def verify_directory(connection: apsw.Connection, seen: Seen) -> None:
     ):
         known += 1
         subject = _check_record(seen, no, data)
-        if not subject.is_erased and (kind, name) != (SUBJECT_CODE[subject.kind], subject.id):
+        own = f"\x1f{no}" if subject.is_erased else subject.id
+        if (kind, name) != (SUBJECT_CODE[subject.kind], own):
             raise VerificationError(f"subject {no}: it is found by another name than its own")
     if known != len(seen.last):
         raise VerificationError("the records of some subjects are missing")
@@ -71,10 +76,12 @@ def _check_record(seen: Seen, no: int, data: bytes) -> Subject:
     for holding in subject.holdings.values():
         if seen.standings.get(holding.party, OUT) != holding.on_since:
             raise VerificationError(f"subject {no}: a standing does not follow from the entries")
-    follows = seen.replay.subjects.get(SubjectNo(no))
-    if not subject.is_erased and (
-        follows is None or not _is_same(subject, follows, seen.erased.keys())
-    ):
+    if subject.is_erased:
+        follows = {holding.party for holding in subject.holdings.values()} == seen.parties.get(no)
+    else:
+        record = seen.replay.subjects.get(SubjectNo(no))
+        follows = record is not None and _is_same(subject, record, seen.erased.keys())
+    if not follows:
         raise VerificationError(f"subject {no}: its record does not follow from its entries")
     return subject
 
@@ -105,13 +112,16 @@ def _check_plans(connection: apsw.Connection, seen: Seen) -> None:
 
 
 def _check_parties(connection: apsw.Connection, seen: Seen) -> None:
-    """Check that every party is whose the entries say; of the erased only that they are theirs."""
+    """Check that every party is whose the entries say, those of the erased among them."""
     follows = seen.replay.parties()
+    erased = {party: no for no, parties in seen.parties.items() for party in parties}
     for no, kind, product, subject in connection.execute(
         "SELECT no, kind, product, subject FROM parties"
     ):
         party = follows.pop(PartyNo(no), None)
-        if party != (kind, product, subject) and not (party is None and subject in seen.erased):
+        whose = erased.pop(no, None)
+        is_erased = party is None and whose is not None and (kind, subject) == (_ACCOUNT, whose)
+        if party != (kind, product, subject) and not is_erased:
             raise VerificationError(f"party {no}: it is not whose the entries say")
-    if follows:
-        raise VerificationError(f"party {min(follows)}: it is missing")
+    if follows or erased:
+        raise VerificationError(f"party {min([*follows, *erased])}: it is missing")
