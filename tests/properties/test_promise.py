@@ -148,10 +148,14 @@ class Promise(RuleBasedStateMachine):
 
     @rule(person=st.sampled_from(PEOPLE), row=rows)
     def send_again(self, person: str, row: str) -> None:
-        """A retry: same id, no token. Nothing new may come of it."""
+        """A retry: same id, no token. Nothing new may come of it; sent by somebody else it is theirs, too."""
         answer = self.provider.send(interaction(person, row))
         assert not answer.accepted
         assert not answer.rejected
+        head, holders = self.notes.made[row]
+        if person not in holders:
+            self.notes.made[row] = (head, holders | self._holders(person))
+            self.stored.clear()  # what repeats the row goes with it, and so does what was built
 
     @rule(target=rows, person=st.sampled_from(PEOPLE), about=rows)
     def rate(self, person: str, about: str) -> str:
