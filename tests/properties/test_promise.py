@@ -148,7 +148,7 @@ class Promise(RuleBasedStateMachine):
 
     @rule(person=st.sampled_from(PEOPLE), row=rows)
     def send_again(self, person: str, row: str) -> None:
-        """A retry: same id, no token. Nothing new may come of it; sent by somebody else it is theirs, too."""
+        """A retry: same id, no token. Nothing new may come of it; from somebody else it is theirs, too."""
         answer = self.provider.send(interaction(person, row))
         assert not answer.accepted
         assert not answer.rejected
