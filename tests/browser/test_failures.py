@@ -71,7 +71,8 @@ def test_a_server_that_died_is_called_not_confirmed_and_the_switch_does_not_move
     own: Site, visit: Visit, watch: Watch, face: Face
 ) -> None:
     ana = own.account("ana")
-    visitor = visit(own, ana, face)
+    # the script that the page installs might still be on its way when the server dies
+    visitor = visit(own, ana, face, may_install=False)
     head, offered = own.ports.ledger.head(), receipts(visitor)
     own.server.process.kill()
     own.server.process.wait()
