@@ -291,12 +291,18 @@ def _stamped(provider: Provider, count: int) -> list[str]:
     return tokens
 
 
-def _repetition_of_a_document(tokens: list[str]) -> dict[str, Interaction]:
-    """Ana repeats her own turn; what it attaches proves to be Bo's as well."""
-    one, two, three, four = tokens
+def _uploads(one: str, two: str) -> dict[str, Interaction]:
+    """Bo uploads a document, and Ana the same bytes after him."""
     return {
         "bo's upload": uploaded("bo", "b1", one),
         "ana's upload": uploaded("ana", "a1", two),
+    }
+
+
+def _repetition_of_a_document(tokens: list[str]) -> dict[str, Interaction]:
+    """Ana repeats her own turn; what it attaches proves to be Bo's as well."""
+    one, two, three, four = tokens
+    return _uploads(one, two) | {
         "the turn": interaction(
             "ana", "l", conversation="c", messages=turns("x"), attachments=(DOCUMENT,), token=three
         ),
@@ -307,9 +313,7 @@ def _repetition_of_a_document(tokens: list[str]) -> dict[str, Interaction]:
 def _repetition_beside_a_document(tokens: list[str]) -> dict[str, Interaction]:
     """Ana repeats a turn that attaches nothing, in a chat with one that attaches Bo's document."""
     one, two, three, four = tokens
-    return {
-        "bo's upload": uploaded("bo", "b1", one),
-        "ana's upload": uploaded("ana", "a1", two),
+    return _uploads(one, two) | {
         "beside": interaction(
             "ana", "k", conversation="c", messages=turns("k"), attachments=(DOCUMENT,), token=three
         ),

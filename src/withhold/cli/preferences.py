@@ -12,7 +12,7 @@ from withhold.cli.output import AsJson, Home, Product, give, opened, say
 from withhold.domain.directory import SubjectKind
 from withhold.domain.ledger import EventKind
 from withhold.domain.names import Position, ProductId
-from withhold.errors import StorageError
+from withhold.errors import WithholdError
 from withhold.ports import Ports
 from withhold.services import preferences, withdrawals
 from withhold.services.events import readable
@@ -106,7 +106,7 @@ def _apply(ports: Ports) -> None:
     """Let the datasets follow at once. Whoever reads or builds does it first, so it may fail here."""
     try:
         withdrawals.apply(ports)
-    except StorageError as error:
+    except WithholdError as error:
         sys.stderr.write(
             "withhold: it is confirmed; the vectors of the datasets will follow with the next read or "
             f"build ({error.diagnostics()})\n"

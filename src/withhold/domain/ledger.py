@@ -36,7 +36,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from withhold.domain.canonical_json import Json, canonical
-from withhold.domain.directory import PlanParties, Subject
+from withhold.domain.directory import PlanParties, Subject, SubjectKind
 from withhold.domain.names import Ordinal, Position, ProductId, SubjectNo
 from withhold.domain.standing import Effect
 from withhold.domain.values import Value
@@ -70,6 +70,12 @@ class EventKind(StrEnum):
     ACCOUNT_ERASED = "account_erased"  # public; an account is out for ever, and its key is deleted
     DATASET_EXPORTED = "dataset_exported"  # public; a copy of a version is about to be handed out
 
+
+OPENED: Mapping[SubjectKind, EventKind] = {
+    SubjectKind.ACCOUNT: EventKind.ACCOUNT_OPENED,
+    SubjectKind.ORGANIZATION: EventKind.ORGANIZATION_OPENED,
+}
+"""What opens a subject."""
 
 PERSONAL = frozenset({EventKind.ACCOUNT_ERASED, EventKind.ROWS_DELETED})
 """Kinds that tell something of one person also when they are public, so that they carry a blind."""

@@ -12,7 +12,7 @@ many only loses rows, one too few breaks the promise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -29,6 +29,13 @@ class PartyKind(IntEnum):
     ORGANIZATION = 1  # the organisation's standing
     PLAN_DEFAULT = 2  # the default of a plan, for holders without a choice of their own
     PLAN_LOCK = 3  # the lock of a plan, which no choice escapes
+
+
+PARTY_KIND: Mapping[SubjectKind, PartyKind] = {
+    SubjectKind.ACCOUNT: PartyKind.ACCOUNT,
+    SubjectKind.ORGANIZATION: PartyKind.ORGANIZATION,
+}
+"""What the own standings of a subject are."""
 
 
 @dataclass(frozen=True, slots=True)

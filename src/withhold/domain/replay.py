@@ -13,28 +13,22 @@ Source: design sections 1, 2 and 6. Not here: reading entries (`adapters`), appe
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from withhold.domain.accounts import Opening, Opens, opened, placed
 from withhold.domain.changes import At, next_record, put_in, put_out, put_unchosen
 from withhold.domain.directory import Choice, Holding, PlanParties, Subject, SubjectKind
-from withhold.domain.ledger import EventKind
+from withhold.domain.ledger import OPENED, EventKind
 from withhold.domain.names import PartyNo, PlanId, Position, ProductId, SubjectNo
-from withhold.domain.parties import PartyKind
+from withhold.domain.parties import PARTY_KIND, PartyKind
 from withhold.domain.policy import Role
 from withhold.domain.policy_adoption import readied
 from withhold.domain.standing import OUT, Effect, Standing
 from withhold.domain.values import Value, changed
 
-_KINDS = {
-    EventKind.ACCOUNT_OPENED: SubjectKind.ACCOUNT,
-    EventKind.ORGANIZATION_OPENED: SubjectKind.ORGANIZATION,
-}
-_PARTY_KINDS = {
-    SubjectKind.ACCOUNT: PartyKind.ACCOUNT,
-    SubjectKind.ORGANIZATION: PartyKind.ORGANIZATION,
-}
+_KINDS = {opens: subject for subject, opens in OPENED.items()}
 
-NOTHING: Mapping[str, int] = {}
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 Party = tuple[PartyKind, ProductId, SubjectNo | None]
 """What a party is: its kind, its product, and whose it is; nobody's, of a plan."""
@@ -63,7 +57,7 @@ class Said(Value, frozen=True):
     opens: str = ""
     plans: Mapping[str, str] | None = None
     organizations: Sequence[tuple[str, str]] = ()
-    parties: Mapping[str, int] = NOTHING
+    parties: Mapping[str, int] = _NONE
     product: str = ""
     group: Sequence[str] = ()
     policy: str = ""
@@ -115,7 +109,7 @@ class Replay:
         """Return what every party is, by its number."""
         found: dict[PartyNo, Party] = {}
         for subject in self.subjects.values():
-            kind = _PARTY_KINDS[subject.kind]
+            kind = PARTY_KIND[subject.kind]
             for product, holding in subject.holdings.items():
                 found[holding.party] = (kind, product, subject.no)
         for plan in self.plans.values():

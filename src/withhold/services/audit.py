@@ -101,8 +101,8 @@ def audit(ports: Ports, progress: Progress = _quietly) -> AuditReport:
     for done, found in enumerate(ports.engine.map(check, files)):
         progress("files", done, len(files))
         faults += found
-    datasets: list[Dataset] = []
     faults += _check_order(files)
+    datasets: list[Dataset] = []
     faults += _checked(lambda: datasets.extend(ports.datasets.all()))
     faults += _collected(_check_entries(ports, datasets))
     for done, dataset in enumerate(datasets):
@@ -241,13 +241,17 @@ def _check_exports(ports: Ports, datasets: list[Dataset], stated: _Stated) -> It
     versions = {str(dataset.ref): dataset for dataset in datasets}
     for export in ports.datasets.exports():
         said, version = stated.exports.pop(export.position, {}), versions.get(export.dataset)
-        body = {} if version is None else exported_body(version, export.contents)
-        if not body or any(said.get(name) != value for name, value in body.items()):
+        if version is None or not _says(said, exported_body(version, export.contents)):
             what = f"{export.dataset}: an export of it is not the one in entry {export.position}"
             yield Fault(what, export.position)
     for position, body in stated.exports.items():
         what = f"entry {position}: it exports {body.get('dataset')}, which is not among the exports"
         yield Fault(what, position)
+
+
+def _says(said: Mapping[str, Json], body: Mapping[str, Json]) -> bool:
+    """Return whether an entry says all that it has to."""
+    return all(said.get(name) == value for name, value in body.items())
 
 
 def _check_commit(ports: Ports, dataset: Dataset, said: dict[str, Json]) -> Iterator[Fault]:
@@ -264,8 +268,7 @@ def _check_commit(ports: Ports, dataset: Dataset, said: dict[str, Json]) -> Iter
 
 
 def _check_tagging(dataset: Dataset, standing: Tagging, said: dict[str, Json]) -> Iterator[Fault]:
-    body = tagged_body(dataset, standing.root)
-    if any(said.get(name) != value for name, value in body.items()):
+    if not _says(said, tagged_body(dataset, standing.root)):
         what = f"{dataset.ref}: its tagging is not the one in entry {standing.position}"
         yield Fault(what, standing.position)
 

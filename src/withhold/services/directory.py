@@ -15,9 +15,9 @@ from functools import partial
 from withhold.domain.accounts import Opening, Opens, Roles, merged, moved, opened, outs_of
 from withhold.domain.canonical_json import Json
 from withhold.domain.directory import Directory, Subject, SubjectKind
-from withhold.domain.ledger import EventKind
+from withhold.domain.ledger import OPENED, EventKind
 from withhold.domain.names import AccountId, OrganizationId, PlanId, ProductId, SubjectNo
-from withhold.domain.parties import PartyKind
+from withhold.domain.parties import PARTY_KIND
 from withhold.domain.policy import Role
 from withhold.errors import InputError
 from withhold.ports import Ports, Transaction
@@ -27,14 +27,6 @@ from withhold.services.preferences import unknown
 
 MAX_ID_CHARS = 256
 
-_PARTY_KIND = {
-    SubjectKind.ACCOUNT: PartyKind.ACCOUNT,
-    SubjectKind.ORGANIZATION: PartyKind.ORGANIZATION,
-}
-_OPENED = {
-    SubjectKind.ACCOUNT: EventKind.ACCOUNT_OPENED,
-    SubjectKind.ORGANIZATION: EventKind.ORGANIZATION_OPENED,
-}
 _MOVED = {
     SubjectKind.ACCOUNT: EventKind.ACCOUNT_MOVED,
     SubjectKind.ORGANIZATION: EventKind.ORGANIZATION_MOVED,
@@ -167,7 +159,7 @@ def _opening(
 ) -> Opening:
     no = transaction.new_subject()
     parties = {
-        product.id: transaction.new_party(_PARTY_KIND[kind], product.id, no)
+        product.id: transaction.new_party(PARTY_KIND[kind], product.id, no)
         for product in transaction.policy.products
     }
     return Opening(no, kind, external_id, parties, plans, roles or {}, opens)
@@ -180,7 +172,7 @@ def _open(
     change = opened(opening, at)
     parties: dict[str, Json] = {str(p): no for p, no in opening.parties.items()}
     body = {**more, **_belongs(transaction, change.record), "no": opening.no, "parties": parties}
-    append(transaction, _OPENED[opening.kind], change, body, at)
+    append(transaction, OPENED[opening.kind], change, body, at)
     return change.record
 
 

@@ -26,7 +26,7 @@ from withhold.domain.changes import At
 from withhold.domain.directory import PlanParties, Subject, SubjectKind
 from withhold.domain.ledger import Event, EventKind
 from withhold.domain.names import PartyNo, PlanId, Position, ProductId, SubjectNo
-from withhold.domain.parties import PartyKind
+from withhold.domain.parties import PARTY_KIND, PartyKind
 from withhold.domain.policy import Policy, changes
 from withhold.domain.policy_adoption import adopted, given_products, introduced
 from withhold.domain.standing import Effect
@@ -176,9 +176,8 @@ def _ready(
     if subject.is_erased:
         return  # unknown is out
     is_account = subject.kind is SubjectKind.ACCOUNT
-    party_kind = PartyKind.ACCOUNT if is_account else PartyKind.ORGANIZATION
     parties = {
-        product: transaction.new_party(party_kind, product, subject.no)
+        product: transaction.new_party(PARTY_KIND[subject.kind], product, subject.no)
         for product in sorted(coming)
         if product not in subject.holdings
     }

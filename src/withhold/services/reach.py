@@ -101,18 +101,13 @@ class Reach:
         stored = self._stored_parties(product, known.ordinal)
         return set(parties) <= set(stored) and self._resolver.admits(stored, provenance.position)
 
-    def withdraw(self, product: ProductId, known: KnownId) -> None:
-        """Withdraw a row that was stored by an earlier batch."""
-        assert known.ordinal is not None
-        keeper = min(a.account for a in known.provenance.authors)
-        self._withdrawn.setdefault(keeper, []).append(DeletedRow(product, known.ordinal))
-
     def leave_out(self, product: ProductId, known: KnownId) -> bool:
         """Leave a stored row out of its batch, or withdraw it; return True for a row of this batch."""
         assert known.ordinal is not None
         if self._memory.drop(product, known.ordinal):
             return True
-        self.withdraw(product, known)
+        keeper = min(a.account for a in known.provenance.authors)
+        self._withdrawn.setdefault(keeper, []).append(DeletedRow(product, known.ordinal))
         return False
 
     def deletions(self) -> list[Deletion]:
