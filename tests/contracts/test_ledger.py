@@ -90,6 +90,13 @@ def adopt(ledger: Ledger) -> Position:
     return ledger.append(change)
 
 
+def adopt_text(transaction: Transaction, text: str) -> str:
+    """Adopt a policy without plans; return the version in force."""
+    transaction.add(Event(EventKind.POLICY_ADOPTED, None, {"policy": text}, 1))
+    transaction.adopted(text)
+    return transaction.policy.version
+
+
 def open_account(transaction: Transaction, name: str, opens: Opens = Opens.ON) -> Subject:
     no = transaction.new_subject()
     parties = {VIBE: transaction.new_party(PartyKind.ACCOUNT, VIBE, no)}
@@ -393,11 +400,6 @@ def test_a_second_process_sees_the_write_at_once(tmp_path: Path) -> None:
 
 def test_a_policy_that_was_undone_is_forgotten(ledger: Ledger) -> None:
     other = POLICY.replace('version = "', 'version = "other-', 1)
-
-    def adopt_text(transaction: Transaction, text: str) -> str:
-        transaction.add(Event(EventKind.POLICY_ADOPTED, None, {"policy": text}, 1))
-        transaction.adopted(text)
-        return transaction.policy.version
 
     def undone(transaction: Transaction) -> None:
         assert adopt_text(transaction, other).startswith("other-")

@@ -6,20 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.test_ledger import SqliteHome, adopt, open_account
+from tests.contracts.test_ledger import SqliteHome, adopt, adopt_text, open_account
 from tests.fakes.ledger import POLICY
-from withhold.domain.ledger import Event, EventKind
 from withhold.errors import LockedByPlan, StorageError
 from withhold.ports import Transaction
 
 
 def test_a_policy_seen_by_two_jobs_of_a_lost_transaction_is_forgotten(tmp_path: Path) -> None:
     other = POLICY.replace('version = "', 'version = "other-', 1)
-
-    def adopt_text(transaction: Transaction, text: str) -> str:
-        transaction.add(Event(EventKind.POLICY_ADOPTED, None, {"policy": text}, 1))
-        transaction.adopted(text)
-        return transaction.policy.version
 
     def refuse(transaction: Transaction) -> None:
         raise LockedByPlan("no")

@@ -279,7 +279,7 @@ class Ledger(Protocol):
         ...
 
     def verify(self, seen: Callable[[Position], None] | None = None) -> Position:
-        """Recompute chain, commitments and derived standings of every entry; return the head.
+        """Recompute every entry and the directory that follows from them; return the head.
 
         Entries of erased subjects can no longer be opened. They stand in the chain, and what they did is
         held against the digest in the entry that erased them; nobody else's key may be missing.
@@ -288,7 +288,8 @@ class Ledger(Protocol):
             seen: told now and then which position was reached.
 
         Raises:
-            VerificationError: names the first position that does not hold.
+            VerificationError: names the first position that does not hold, or what of accounts, plans,
+                parties and policies does not follow from the entries.
         """
         ...
 

@@ -1,6 +1,6 @@
 """The audit: everything checked again from the ledger, the files and nothing else.
 
-    1. the ledger        not older than anybody has seen it; chain, commitments, every standing replayed
+    1. the ledger        not older than anybody has seen it; chain, commitments, the directory replayed
     2. the tree          recomputed from all entries, beside its tiles
     3. every lake file   length, hash and place
     4. every vector      equals the full decision at the head, deletions included

@@ -227,7 +227,7 @@ class SqliteLedger:
         return np.unique(np.concatenate(accounts))
 
     def verify(self, seen: Callable[[Position], None] | None = None) -> Position:
-        """Recompute chain, commitments and derived standings of every entry; return the head."""
+        """Recompute every entry and the directory that follows from them; return the head."""
         while True:
             self._keys.refresh()
             with self._control.read() as connection:
